@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from charhost.character.character import Character, LoadedModules, ModelChoice
-from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
 from charhost.conversation.turn import Turn
@@ -17,6 +16,7 @@ from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
 from charhost.llm.model import CallDelta, Delta, FinishReason, Model, ModelRequest, Usage
 from charhost.metrics import Metrics
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 
 Step = str | Delta | BaseException | asyncio.Event | list[str]
 Tool = Mapping[str, Any]

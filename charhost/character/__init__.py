@@ -1,1 +1,1 @@
-"""The definitions of one character file, their validation, and its code under deadlines."""
+"""The definitions of one character file, their validation, and its code."""

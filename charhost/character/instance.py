@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 from charhost.character.calls import called
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, PluginFailed
 from charhost.logs.line_limit import limited
 from charhost.memory.weight import weigh
 from charhost.report import FileError
 from charhost.text import Lines, display
+from charhost.threads.worker_pool import WorkerPool
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
 from charhost.character.instance import CharacterInstance
-from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
 from charhost.conversation.prompt_history import PromptHistory
 from charhost.ids import new_id
@@ -16,6 +15,7 @@ from charhost.llm.model import Models
 from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from charhost.conversation.turn import Turn

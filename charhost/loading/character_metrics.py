@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.loading.snapshot import Snapshot
+from charhost.threads.worker_pool import WorkerPool
 
 # Seconds for one collector; a scrape of Prometheus waits for ten by default.
 _DEADLINE = 2.0

@@ -15,11 +15,11 @@ from types import CoroutineType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout
 from charhost.loading.module_space import ModuleSpace, Unload, Version
 from charhost.report import FileError, LeftRunning
 from charhost.text import display
+from charhost.threads.worker_pool import WorkerPool
 
 log = logging.getLogger("charhost.reload")
 

@@ -11,6 +11,8 @@ from traceback import walk_tb
 # Seconds until lines of the same kind are admitted again.
 INTERVAL = 60.0
 _MOST = 10
+# A process that lives long meets ever new lines that raise: the first kinds are forgotten.
+_MOST_KINDS = 1_000
 
 
 @dataclass(slots=True)
@@ -29,6 +31,8 @@ class LineLimit:
 
     def admit(self, kind: str, most: int = 1) -> int | None:
         """Return how many lines of *kind* were left out since the last one; None if this one is to be left out, too."""
+        if kind not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            del self._kinds[next(iter(self._kinds))]
         seen, now = self._kinds[kind], self._clock()
         if now >= seen.until:
             seen.until, seen.room = now + INTERVAL, most

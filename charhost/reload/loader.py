@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import attrgetter
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
@@ -31,6 +30,7 @@ from charhost.reload.turns import in_turns
 from charhost.report import DEFAULT_SET, FileError, LeftRunning
 from charhost.settings import Settings
 from charhost.text import display
+from charhost.threads.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from charhost.sandbox.sandbox import Sandbox
@@ -180,7 +180,8 @@ class Loader:
         """
         with collector_paused():
             prints = await self._fingerprints(snapshot)
-            carried, failed = basis.carried(prints), self._known_failures(snapshot, prints, basis)
+            carried = basis.carried(prints)
+            failed = self._known_failures(snapshot, prints, carried) if basis.changed else {}
             missing = [path for path in snapshot.character_paths if path not in carried and path not in failed]
             if check_isolated and missing:
                 await self._sandbox.check(snapshot, missing)
@@ -190,7 +191,7 @@ class Loader:
                 loads = [self._load(space, path, prints.get(path, ""), generation) async for path in turns]
                 new, failures = await self._run(loads)
                 failed |= failures
-            if new and snapshot.data:  # the loads have shown which file opens which
+            if space is not None and snapshot.data:  # the loads have shown which file opens which
                 prints = await self._fingerprints(snapshot)
                 new = {path: replace(character, fingerprint=prints[path]) for path, character in new.items()}
         self._failures = {
@@ -236,13 +237,14 @@ class Loader:
         job, owner = partial(fingerprints, snapshot), str(snapshot.directory)
         return await self._pool.run(job, self._settings.load_deadline, owner, interrupt=False)
 
-    def _known_failures(self, snapshot: Snapshot, prints: Mapping[str, str], basis: Basis) -> dict[str, FileError]:
-        """Return the errors of files with the same bytes as when they failed, by path, unless all are executed."""
-        known = self._failures.items() if basis.changed else ()
+    def _known_failures(
+        self, snapshot: Snapshot, prints: Mapping[str, str], carried: Container[str]
+    ) -> dict[str, FileError]:
+        """Return the errors of files with the same bytes as when they failed, by path, without those *carried* over."""
         return {
             path: error
-            for (directory, path, fingerprint), error in known
-            if directory == snapshot.directory and prints.get(path) == fingerprint
+            for (directory, path, fingerprint), error in self._failures.items()
+            if directory == snapshot.directory and prints.get(path) == fingerprint and path not in carried
         }
 
     def _open_space(self, snapshot: Snapshot) -> ModuleSpace:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charhost.character.instance import CharacterInstance
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.loading.snapshot import Snapshot
@@ -19,6 +18,7 @@ from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
 from charhost.sandbox.trial import Job, Trial, crash
 from charhost.text import display
+from charhost.threads.worker_pool import WorkerPool
 
 T = TypeVar("T")
 

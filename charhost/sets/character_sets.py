@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import SetNotFound, StateError
 from charhost.loading.character_metrics import Encode
 from charhost.metrics import Metrics
@@ -25,6 +24,7 @@ from charhost.report import DEFAULT_SET, ReloadReport, SessionImpact, SessionPol
 from charhost.sets.named_set import NamedSet
 from charhost.sets.view import SetsView
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from charhost.fleet.fleet import Fleet

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import (
     DirectoryError,
     LoadTimeout,
@@ -30,6 +29,7 @@ from charhost.reload.request import ReloadRequest
 from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.text import timestamp
+from charhost.threads.worker_pool import WorkerPool
 from charhost.watch.event_source import EventSource, Place
 from charhost.watch.health import WatcherHealth, WatcherStatus
 from charhost.watch.mounts import mounted_below, mounted_files, sends_events

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.llm.openai.provider import UpstreamModels
@@ -27,6 +26,7 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.speech.engines import Engines
 from charhost.text import display
+from charhost.threads.worker_pool import WorkerPool
 from charhost.web.connections.expectations import with_expectations
 from charhost.web.connections.malformed import hide_malformed_requests
 from charhost.web.connections.readers import Readers

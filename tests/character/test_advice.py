@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from charhost.character.instance import CharacterInstance
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 from tests.conftest import character
 from tests.reload.helpers import Write
 

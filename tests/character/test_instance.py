@@ -12,8 +12,8 @@ import pytest
 
 from charhost.character import instance as instance_module
 from charhost.character.instance import CharacterInstance
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
+from charhost.threads.worker_pool import WorkerPool
 from tests.scripted import LIMIT, Kind, make_character
 
 SHORT = 0.2  # the deadline of what is meant to miss it

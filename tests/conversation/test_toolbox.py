@@ -12,11 +12,11 @@ import pytest
 
 from charhost.character.host_tools import HOST_TOOLS, Host
 from charhost.character.instance import CharacterInstance
-from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.items import FunctionCall
 from charhost.conversation.toolbox import MOST_RESULT, Toolbox
 from charhost.errors import Stopping
 from charhost.metrics import Metrics
+from charhost.threads.worker_pool import WorkerPool
 from tests.scripted import LIMIT, Kind, Tool, make_character, tool
 
 SHORT = 0.2

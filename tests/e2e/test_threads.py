@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.warm_threads import IDLE_SECONDS
+from charhost.threads.warm_threads import IDLE_SECONDS
 from tests.conftest import character
 from tests.e2e.conftest import BlockingServer, wait_for
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.loading.unloading import Unloading
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 from charhost.web.app import create_app
 from charhost.web.keys import SETS
 from tests.conftest import Client, character

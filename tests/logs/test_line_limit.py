@@ -115,3 +115,12 @@ def test_a_limit_counts_nothing_twice(clock: Clock) -> None:
     assert [limit.admit("a"), limit.admit("a")] == [2, None]
     clock.now = 2 * INTERVAL
     assert limit.admit("a") == 1
+
+
+def test_kinds_are_forgotten_when_there_are_very_many(clock: Clock) -> None:
+    """A limit does not take memory for each line that has ever been limited; the latest kinds are known."""
+    limit = LineLimit(clock)
+    for number in range(5_000):
+        limit.admit(f"kind {number}")
+    assert len(limit._kinds) == 1_000
+    assert limit.admit("kind 4999") is None

@@ -42,6 +42,35 @@ async def test_scope_all_runs_a_known_failure_again(reloader: Reloader, write: W
     assert runs(notes) == ["Wrong", "Wrong"]
 
 
+async def test_failure_of_a_file_that_serves_is_forgotten(reloader: Reloader, write: Write, tmp_path: Path) -> None:
+    """An unchanged file that a refused reload could not execute serves on, and the next edit of another file loads."""
+    off = tmp_path / "off"
+    write("flaky.py", f"import os\nassert not os.path.exists({str(off)!r})\n{character('Flaky')}")
+    await reloader.changed()
+    off.touch()
+    with pytest.raises(ReloadRejected):
+        await reloader.changed(scope="all", on_error="abort")
+    write("ada.py", character("Ada", "Be brief."))
+    report = await reloader.changed(on_error="abort")
+    assert (report.error_count, report.changes.modified, "Flaky" in reloader.manager.current) == (0, ("Ada",), True)
+
+
+async def test_failure_of_a_file_that_opens_data_is_not_run_again(
+    reloader: Reloader, write: Write, tmp_path: Path
+) -> None:
+    """A file that fails after it has opened a data file is executed again only when one of the two changes."""
+    notes = tmp_path / "notes"
+    write("words.txt", "1")
+    text = "from pathlib import Path\nPath(__file__).with_name('words.txt').read_text()\n1 / 0"
+    write("wrong.py", noting("Wrong", notes, text))
+    for _ in range(2):
+        await reloader.changed()
+    assert runs(notes) == ["Wrong"]
+    write("words.txt", "2")
+    await reloader.changed()
+    assert runs(notes) == ["Wrong", "Wrong"]
+
+
 async def test_repaired_file_loads(reloader: Reloader, write: Write) -> None:
     """A repaired file leaves no error, and sets the metric to 1 (promise 20)."""
     write("ada.py", BROKEN)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.metrics import Metrics
 from charhost.reload.set_records import MemoryRecords
 from charhost.reload.swap import NoSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
+from charhost.threads.worker_pool import WorkerPool
 from tests.conftest import character
 
 

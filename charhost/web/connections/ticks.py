@@ -57,7 +57,8 @@ class Ticks:
             self._run_due()
 
     def _run_due(self) -> None:
+        loop = asyncio.get_running_loop()
         for _ in range(min(_MOST, len(self._due))):
-            self._due.popleft().run()
+            loop.call_soon(self._due.popleft().run)  # each by itself: one that fails keeps none of the others
         if self._due:
-            asyncio.get_running_loop().call_soon(self._run_due)
+            loop.call_soon(self._run_due)

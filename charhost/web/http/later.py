@@ -17,17 +17,16 @@ def later(module: str, name: str) -> Handler:
     module = f"charhost.web.{module}"
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await loaded(handler)(request)
+        return await _imported(module, name)(request)
 
     vars(handler)[_ATTRIBUTE] = (module, name)
     return handler
 
 
-@cache
 def loaded(handler: Handler) -> Handler:
     """Return the handler itself, whose module is imported if it was not yet."""
     module, name = getattr(handler, _ATTRIBUTE, (None, ""))
-    return cast(Handler, getattr(import_module(module), name)) if module is not None else handler
+    return _imported(module, name) if module is not None else handler
 
 
 async def load(handler: Handler) -> Handler:
@@ -36,3 +35,9 @@ async def load(handler: Handler) -> Handler:
     if module is not None and module not in sys.modules:
         await asyncio.to_thread(import_module, module)
     return loaded(handler)
+
+
+# By names: aiohttp makes a handler of its own for each request without a route.
+@cache
+def _imported(module: str, name: str) -> Handler:
+    return cast(Handler, getattr(import_module(module), name))

@@ -57,10 +57,27 @@ def most_connections(llm_concurrency: int) -> int:
 
 
 class FewAtOnce(selectors.DefaultSelector):
-    """Reports a few of the ready connections at a time; the others are still ready in the next turn."""
+    """Reports a few of the ready connections at a time, each once before any is reported again.
+
+    The others are still ready in the next turn, and the system lists them in the same order as in this one: clients
+    that never stop sending would be all that the server listens to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reported: set[int] = set()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        return super().select(timeout)[:_READY_AT_ONCE]
+        ready = super().select(timeout)
+        if len(ready) <= _READY_AT_ONCE:
+            self._reported.clear()
+            return ready
+        waiting = [one for one in ready if one[0].fd not in self._reported]
+        if not waiting:
+            self._reported.clear()
+        few = (waiting or ready)[:_READY_AT_ONCE]
+        self._reported.update(key.fd for key, _ in few)
+        return few
 
 
 class ServerLoop(asyncio.SelectorEventLoop):

@@ -36,3 +36,19 @@ async def test_many_calls_leave_turns_to_others() -> None:
             turn += 1
             await asyncio.sleep(0)
     assert len(turns) > 1
+
+
+async def test_call_that_fails_keeps_no_other() -> None:
+    """After a call that fails, those of the same tick and of later ones come all the same."""
+    failures, ticks = list[object](), Ticks(0.001)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    same, later = asyncio.Event(), asyncio.Event()
+    ticks.after(1, fail)
+    ticks.after(1, same.set)
+    ticks.after(2, later.set)
+    await asyncio.wait_for(asyncio.gather(same.wait(), later.wait()), 60)
+    assert [type(failure) for failure in failures] == [ZeroDivisionError]

@@ -24,3 +24,15 @@ def test_few_of_many_ready_connections_are_taken_at_once() -> None:
                 sockets[key.fd].recv(1)
             turns.append(len(ready))
     assert (sum(turns), max(turns)) == (100, 32)
+
+
+def test_connections_that_are_always_ready_keep_no_other_waiting() -> None:
+    """Of a hundred sockets that never run dry each is reported once in four turns."""
+    with ExitStack() as stack:
+        selector = stack.enter_context(FewAtOnce())
+        for _ in range(100):
+            ours, theirs = map(stack.enter_context, socket.socketpair())
+            theirs.send(b"x")
+            selector.register(ours, selectors.EVENT_READ)
+        reported = [key.fd for _ in range(4) for key, _ in selector.select(0)]
+    assert (len(reported), len(set(reported))) == (100, 100)

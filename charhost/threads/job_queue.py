@@ -1,4 +1,4 @@
-"""Jobs that share threads: a batch that ends with its last job, and calls that each end for themselves."""
+"""Jobs that wait for a thread."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from itertools import count
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-from charhost.character.warm_threads import WarmThreads
-from charhost.character.worker import Job, Worker
 from charhost.errors import LoadTimeout, ThreadsExhausted
+from charhost.threads.warm_threads import WarmThreads
+from charhost.threads.worker import Job, Worker
 
 # A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
 GROW_AFTER = 0.05
-# The same for calls: most take far less, and a conversation waits for each.
-CALLS_GROW_AFTER = 0.01
 MOST_THREADS = 32
 _TICK = GROW_AFTER / 2
 
@@ -41,22 +37,28 @@ class Pool(Protocol):
     def abandon(self, worker: Worker) -> None: ...
 
 
-class _Shared:
-    """Begins threads for the jobs that wait, and gives up those that run too long."""
+class JobQueue:
+    """Begins threads for the jobs that wait, and gives up those that run too long; all of them share the threads."""
 
     def __init__(
-        self, pool: Pool, waiting: Iterable[tuple[Job, str]], owner: str, deadline: float, interrupt: bool
+        self,
+        pool: Pool,
+        waiting: Iterable[tuple[Job, str]],
+        owner: str,
+        deadline: float,
+        interrupt: bool,
+        grow_after: float = GROW_AFTER,
     ) -> None:
         self._pool = pool
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._owner = owner
-        self._grow_after = GROW_AFTER
+        self._grow_after = grow_after
         self._waiting = deque(enumerate(waiting))
         self._workers: list[Worker] = []
         self._takers: set[Worker] = set()  # those that will look for another job
-        self._lock = threading.Lock()  # of the two before, between the event loop and the threads
+        self._lock = threading.Lock()  # for the jobs that wait, and for the takers
         self._failing_since: float | None = None
 
     def take(self, worker: Worker) -> tuple[int, Job] | None:
@@ -93,10 +95,17 @@ class _Shared:
     def _tick(self) -> None:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > self._grow_after for w in self._workers)
-        if is_slow and any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)})):
+        if self._is_slow() and len(self._workers) < MOST_THREADS and self._have_room():
             self._start()
         self._tick_handle = self._loop.call_later(_TICK, self._tick)
+
+    def _is_slow(self) -> bool:
+        """Return whether the jobs that wait need one more thread."""
+        return all(worker.busy_for() > self._grow_after for worker in self._workers)
+
+    def _have_room(self) -> bool:
+        """Return whether one of the jobs that wait would begin on one more thread."""
+        return any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)}))
 
     def _start(self) -> None:
         worker = Worker(self, self._deadline, self._interrupt)
@@ -133,83 +142,3 @@ class _Shared:
     def _close(self) -> None:
         self._tick_handle.cancel()
         self._workers.clear()  # threads refer to this object, one that is stuck for as long as it lives
-
-
-class Batch(_Shared):
-    """Jobs whose outcomes are waited for together: the event loop is woken once, by the last of them."""
-
-    def __init__(
-        self, pool: Pool, jobs: Sequence[Job], owners: Sequence[str], deadline: float, interrupt: bool
-    ) -> None:
-        owner = owners[0] if len(owners) == 1 else ""
-        super().__init__(pool, zip(jobs, owners, strict=True), owner, deadline, interrupt)
-        self._count = len(jobs)
-        self._outcomes: dict[int, Any] = {}
-        self._finished = asyncio.Event()
-
-    async def outcomes(self) -> list[Any]:
-        """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
-        self._tick()
-        try:
-            if self._count:
-                await self._finished.wait()
-            return [self._outcomes[index] for index in range(self._count)]
-        finally:
-            self._waiting.clear()
-            self._abandon(longer_than=0)
-            self._outcomes.clear()
-            self._close()
-
-    def deliver(self, index: int, outcome: Any) -> None:
-        self._outcomes[index] = outcome
-        if len(self._outcomes) == self._count:
-            with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._finished.set)
-
-
-class Calls(_Shared):
-    """Calls of one owner, each waited for alone: those that come together share a thread while it is quick."""
-
-    def __init__(self, pool: Pool, owner: str, deadline: float, interrupt: bool) -> None:
-        super().__init__(pool, (), owner, deadline, interrupt)
-        self._grow_after = CALLS_GROW_AFTER
-        self._indexes = count()
-        self._waited_for: dict[int, asyncio.Future[Any]] = {}
-        self._tick()
-
-    @property
-    def are_over(self) -> bool:
-        return not self._waited_for
-
-    async def outcome(self, job: Job) -> Any:
-        """Wait for one job; if it still runs when the caller is cancelled it is given up."""
-        index, future = next(self._indexes), self._loop.create_future()
-        self._waited_for[index] = future
-        with self._lock:
-            self._waiting.append((index, (job, self._owner)))
-            has_taker = bool(self._takers)
-        if not has_taker and self._pool.has_room(self._owner):
-            self._start()
-        try:
-            return await future
-        finally:
-            del self._waited_for[index]
-            if future.cancelled():
-                self._give_up(index)
-            if self.are_over:
-                self._close()
-
-    def deliver(self, index: int, outcome: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._set, index, outcome)
-
-    def _set(self, index: int, outcome: Any) -> None:
-        future = self._waited_for.get(index)
-        if future is not None and not future.done():
-            future.set_result(outcome)
-
-    def _give_up(self, index: int) -> None:
-        with self._lock:
-            for found in [found for found in self._waiting if found[0] == index]:
-                self._waiting.remove(found)
-        self._abandon(longer_than=0, only=index)

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
-from charhost.character.batch import PATIENCE, Batch, Calls
-from charhost.character.warm_threads import WarmThreads
-from charhost.character.worker import Job, Worker
 from charhost.errors import ThreadsExhausted
+from charhost.threads.batch import Batch
+from charhost.threads.calls import Calls
+from charhost.threads.job_queue import PATIENCE
+from charhost.threads.warm_threads import WarmThreads
+from charhost.threads.worker import Job, Worker
 
 T = TypeVar("T")
 

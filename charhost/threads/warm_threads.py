@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
 from queue import Empty, SimpleQueue
 
 # Returns whether its thread can be used again.
@@ -65,7 +64,7 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         while (work := self._next()) is not None:
-            is_usable = Context().run(work)
+            is_usable = work()
             del work  # it holds all that its caller does
             if not (is_usable and self._threads.keep(self)):
                 return

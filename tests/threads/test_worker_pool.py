@@ -6,68 +6,17 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import FrameType
 
 import pytest
 
-from charhost.character import batch, worker
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, ThreadsExhausted
-
-SHORT = 1.0  # the deadline of jobs that are meant to miss it
-LONG = 60.0  # the deadline of jobs that are meant to make it
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("charhost-")]
-
-
-def ended(*waited_for: threading.Thread) -> bool:
-    """Return whether the threads end within a generous limit."""
-    for thread in waited_for:
-        thread.join(60)
-    return not any(thread.is_alive() for thread in waited_for)
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[WorkerPool]:
-    """A pool, none of whose threads may be left at the end of the test."""
-    pool = WorkerPool()
-    yield pool
-    assert ended(*threads())
-    assert (threads(), pool.stuck) == ([], 0)
-
-
-@pytest.fixture
-def release() -> Iterator[threading.Event]:
-    """An event to block on outside Python code, set at the end of the test."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def loop_for_ever() -> None:
-    while True:
-        pass
-
-
-def loop_and_swallow() -> None:
-    while True:
-        try:
-            len("")
-        except BaseException:
-            continue
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    def job() -> None:
-        raise error
-
-    return job
-
+from charhost.threads import worker
+from charhost.threads.worker_pool import WorkerPool
+from tests.threads.helpers import LONG, SHORT, ended, loop_and_swallow, loop_for_ever, raising, threads
 
 # One job
 
@@ -101,11 +50,6 @@ async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
 
 
 # Several jobs
-
-
-async def test_results_are_in_the_order_of_the_jobs(pool: WorkerPool) -> None:
-    """The results are in the order of the jobs."""
-    assert await pool.run_all([partial(int, n) for n in range(500)], LONG) == list(range(500))
 
 
 @pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
@@ -147,34 +91,6 @@ async def test_threads_take_tracers_off_side_by_side(pool: WorkerPool) -> None:
     assert results == list(range(200))
 
 
-async def test_jobs_run_one_after_the_other(pool: WorkerPool) -> None:
-    """Jobs that do not block run in order."""
-    seen: list[int] = []
-    await pool.run_all([partial(seen.append, n) for n in range(100)], LONG)
-    assert seen == list(range(100))
-
-
-async def test_no_jobs(pool: WorkerPool) -> None:
-    """No jobs have no results."""
-    assert await pool.run_all([], LONG) == []
-
-
-@pytest.mark.parametrize(
-    "error",
-    [ValueError(), SystemExit(3), KeyboardInterrupt(), StopIteration(5), GeneratorExit(), asyncio.CancelledError()],
-    ids=lambda error: type(error).__name__,
-)
-async def test_error_is_the_result_of_its_job(pool: WorkerPool, error: BaseException) -> None:
-    """Any exception of one job is its result, and affects no other job."""
-    assert await pool.run_all([lambda: 1, raising(error), lambda: 3], LONG) == [1, error, 3]
-
-
-async def test_blocking_job_does_not_stop_the_others(pool: WorkerPool) -> None:
-    """While one job blocks, another thread runs the others."""
-    go = threading.Event()
-    assert await pool.run_all([lambda: go.wait(60), go.set], LONG) == [True, None]
-
-
 # Deadlines
 
 
@@ -191,7 +107,7 @@ async def test_timeout_has_its_places(pool: WorkerPool) -> None:
     """A LoadTimeout has the files and lines that the thread was in, innermost first."""
     with pytest.raises(LoadTimeout) as caught:
         await pool.run(lambda: loop_for_ever(), SHORT)
-    assert caught.value.places[0][0] == __file__
+    assert caught.value.places[0][0] == loop_for_ever.__code__.co_filename
     lines = range(loop_for_ever.__code__.co_firstlineno, loop_for_ever.__code__.co_firstlineno + 3)
     assert caught.value.places[0][1] in lines
 
@@ -227,37 +143,6 @@ async def test_blocked_thread_is_ended_when_it_runs_on(pool: WorkerPool, release
     release.set()
     assert ended(*threads())
     assert reached == []
-
-
-async def test_twenty_hanging_jobs_do_not_stop_a_good_one(pool: WorkerPool, release: threading.Event) -> None:
-    """Twenty jobs that never finish do not stop another one (promise 12)."""
-    answers = await pool.run_all([*[release.wait] * 20, lambda: "good"], SHORT)
-    assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
-    assert answers[20] == "good"
-
-
-async def test_more_hanging_jobs_than_threads(
-    pool: WorkerPool, release: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Abandoned threads do not count against the limit of threads."""
-    monkeypatch.setattr(batch, "MOST_THREADS", 3)
-    answers = await pool.run_all([*[release.wait] * 10, lambda: "good"], SHORT)
-    assert answers[10] == "good"
-
-
-async def test_twenty_loops_are_ended(pool: WorkerPool) -> None:
-    """The threads of twenty endless loops end (promise 12)."""
-    answers = await pool.run_all([*[loop_for_ever] * 20, lambda: "good"], SHORT)
-    assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
-    assert answers[20] == "good"
-
-
-async def test_each_job_has_its_own_deadline(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each job has a deadline of its own: many quick jobs may take longer together."""
-    monkeypatch.setattr(batch, "MOST_THREADS", 1)
-    pause = threading.Event()
-    answers = await pool.run_all([lambda: pause.wait(0.05)] * 30, SHORT)
-    assert answers == [False] * 30
 
 
 async def test_late_result_is_dropped(pool: WorkerPool, release: threading.Event) -> None:

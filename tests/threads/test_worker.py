@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from decimal import getcontext
 from typing import Any
 
 import pytest
 
-from charhost.character.worker import Job, Worker
 from charhost.errors import LoadTimeout
+from charhost.threads.worker import Job, Worker
 
 
 class Batch:
@@ -45,6 +46,13 @@ def test_jobs_run_one_after_the_other() -> None:
     assert worker.run()
     assert batch.outcomes == ["a", "b"]
     assert not worker.is_alive()
+
+
+def test_each_job_has_a_context_of_its_own() -> None:
+    """What a job sets in its context, such as the precision of decimals, is met by no other."""
+    batch = Batch(lambda: setattr(getcontext(), "prec", 3), lambda: getcontext().prec)
+    worker_of(batch).run()
+    assert batch.outcomes == [None, 28]
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt()])

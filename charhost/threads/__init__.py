@@ -1,0 +1,1 @@
+"""Threads that run the code of character files, under deadlines."""

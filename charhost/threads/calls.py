@@ -1,0 +1,68 @@
+"""Calls that share threads, and are each waited for alone."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from charhost.threads.job_queue import JobQueue, Pool
+from charhost.threads.worker import Job
+
+# Most calls take far less, and a conversation waits for each.
+_GROW_AFTER = 0.01
+
+
+class Calls(JobQueue):
+    """Calls of one owner, each waited for alone: those that come together share a thread while it is quick."""
+
+    def __init__(self, pool: Pool, owner: str, deadline: float, interrupt: bool) -> None:
+        super().__init__(pool, (), owner, deadline, interrupt, _GROW_AFTER)
+        self._made = self._known = 0  # calls, until now and until the last tick
+        self._waited_for: dict[int, asyncio.Future[Any]] = {}
+        self._tick()
+
+    @property
+    def are_over(self) -> bool:
+        return not self._waited_for
+
+    async def outcome(self, job: Job) -> Any:
+        """Wait for one job; if it still runs when the caller is cancelled it is given up."""
+        index, future = self._made, self._loop.create_future()
+        self._made += 1
+        self._waited_for[index] = future
+        with self._lock:
+            self._waiting.append((index, (job, self._owner)))
+            has_taker = bool(self._takers)
+        if not has_taker and self._pool.has_room(self._owner):
+            self._start()
+        try:
+            return await future
+        finally:
+            del self._waited_for[index]
+            if future.cancelled():
+                self._give_up(index)
+            if self.are_over:
+                self._close()
+
+    def deliver(self, index: int, outcome: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._set, index, outcome)
+
+    def _is_slow(self) -> bool:
+        # Also where each call is quick: many may wait, and for something that is no work of this process.
+        known, self._known = self._known, self._made
+        with self._lock:
+            has_waited = bool(self._waiting) and self._waiting[0][0] < known
+        return has_waited or super()._is_slow()
+
+    def _set(self, index: int, outcome: Any) -> None:
+        future = self._waited_for.get(index)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def _give_up(self, index: int) -> None:
+        with self._lock:
+            for found in [found for found in self._waiting if found[0] == index]:
+                self._waiting.remove(found)
+        self._abandon(longer_than=0, only=index)
