@@ -57,10 +57,28 @@ def most_connections(llm_concurrency: int) -> int:
 
 
 class FewAtOnce(selectors.DefaultSelector):
-    """Reports a few of the ready connections at a time; the others are still ready in the next turn."""
+    """Reports a few of the ready connections at a time; the others are still ready in the next turn, and come first.
+
+    Without that those that always have data would be the only ones, as the system reports them in the same order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._had_turn: set[int] = set()  # the descriptors that were reported while others waited
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        return super().select(timeout)[:_READY_AT_ONCE]
+        ready = super().select(timeout)
+        if len(ready) <= _READY_AT_ONCE:
+            self._had_turn.clear()
+            return ready
+        chosen = [one for one in ready if one[0].fd not in self._had_turn][:_READY_AT_ONCE]
+        if len(chosen) < _READY_AT_ONCE:  # all have had one, and the next round begins
+            again = [one for one in ready if one[0].fd in self._had_turn]
+            self._had_turn.clear()
+            self._had_turn.update([key.fd for key, _ in again[: _READY_AT_ONCE - len(chosen)]])
+            return chosen + again[: _READY_AT_ONCE - len(chosen)]
+        self._had_turn.update([key.fd for key, _ in chosen])
+        return chosen
 
 
 class ServerLoop(asyncio.SelectorEventLoop):
