@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Protocol
 
 from charhost.errors import LoadTimeout
@@ -101,7 +102,7 @@ class Worker:
     def _run(self, index: int, job: Job) -> None:
         earlier = [get() for get, _ in _TRACERS]
         try:
-            outcome = job()
+            outcome = Context().run(job)  # of its own: another conversation of the same thread has nothing of it
         except BaseException as e:
             outcome = e
         # Those of a job would run in the work between jobs, and what they raise would leave it undone.

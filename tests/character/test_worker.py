@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import sys
 import threading
 from collections.abc import Callable
@@ -45,6 +46,18 @@ def test_jobs_run_one_after_the_other() -> None:
     assert worker.run()
     assert batch.outcomes == ["a", "b"]
     assert not worker.is_alive()
+
+
+def test_jobs_share_no_context() -> None:
+    """What a job sets in its context, such as the precision of decimal numbers, is unknown to the next one."""
+
+    def job() -> int:
+        before, decimal.getcontext().prec = decimal.getcontext().prec, 5
+        return before
+
+    batch = Batch(job, job)
+    worker_of(batch).run()
+    assert batch.outcomes == [28, 28]
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt()])
