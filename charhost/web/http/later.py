@@ -23,11 +23,15 @@ def later(module: str, name: str) -> Handler:
     return handler
 
 
-@cache
 def loaded(handler: Handler) -> Handler:
     """Return the handler itself, whose module is imported if it was not yet."""
-    module, name = getattr(handler, _ATTRIBUTE, (None, ""))
-    return cast(Handler, getattr(import_module(module), name)) if module is not None else handler
+    place = getattr(handler, _ATTRIBUTE, None)
+    return handler if place is None else _imported(*place)
+
+
+@cache  # by places, which are few: the handler of an unknown path is another object for each request
+def _imported(module: str, name: str) -> Handler:
+    return cast(Handler, getattr(import_module(module), name))
 
 
 async def load(handler: Handler) -> Handler:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
+from aiohttp import web
+
 from charhost.web.catalog import characters
 from charhost.web.http.later import later, load, loaded
 
@@ -18,3 +22,17 @@ async def test_other_handler_stays() -> None:
     """A handler that was given as it is needs no import."""
     assert loaded(characters) is characters
     assert await load(characters) is characters
+
+
+async def test_handler_of_an_unknown_path_is_not_kept() -> None:
+    """The handler that aiohttp makes for each request to a path that does not exist goes with the request."""
+
+    class NotFound:
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            raise web.HTTPNotFound
+
+    found = NotFound()
+    gone = ref(found)
+    assert await load(found.handle) == found.handle
+    del found
+    assert gone() is None
