@@ -11,6 +11,10 @@ from charhost.memory.budget import Holding
 # Seconds in which a message has to be complete, however it trickles.
 MESSAGE_DEADLINE = 60.0
 _GRAIN = 64 << 10
+# Frames of a second that bring nothing nearer: control frames, and short parts of messages. Each costs as much as a
+# message, and there is room for forty thousand in what is read at once.
+_MOST_EMPTY = 500
+_SHORT = 64
 _FIRST_CONTROL_OPCODE = 8
 _FINAL = 0x80
 _MASKED = 0x80
@@ -28,7 +32,8 @@ class IncomingMessages(asyncio.Protocol):
 
     aiohttp shows a message when it is complete only. A client that makes this lose its place, by frames before the end
     of the handshake, has messages here that are never delivered, and so is too late. *lose* calls what it is given, now
-    or later, when the connection is lost.
+    or later, when the connection is lost. *flooded* is called for a client that sends too many frames without content,
+    of which nothing is received any more.
     """
 
     def __init__(
@@ -37,11 +42,15 @@ class IncomingMessages(asyncio.Protocol):
         memory: Holding,
         refuse: Callable[[], None],
         lose: Callable[[Callable[[], None]], None] = lambda call: call(),
+        flooded: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._memory = memory
         self._refuse = refuse
         self._lose = lose
+        self._flooded = flooded
+        self._empty = 0  # frames without content, in the second that `_second` began
+        self._second = 0.0
         self._messages: deque[_Message] | None = None  # until the first
         self._size = 0
         self._head = b""
@@ -69,8 +78,15 @@ class IncomingMessages(asyncio.Protocol):
         self._memory.resize(0)
 
     def data_received(self, data: bytes) -> None:
+        if self._empty > _MOST_EMPTY:
+            return
+        if self._loop.time() >= self._second + 1:
+            self._second, self._empty = self._loop.time(), 0
         self._follow(data)
-        self._protocol.data_received(data)
+        if self._empty > _MOST_EMPTY:
+            self._flooded()
+        else:
+            self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
         return self._protocol.eof_received()
@@ -86,7 +102,7 @@ class IncomingMessages(asyncio.Protocol):
 
     def _follow(self, data: bytes) -> None:
         position = 0
-        while position < len(data):
+        while position < len(data) and self._empty <= _MOST_EMPTY:
             if self._left:
                 step = min(self._left, len(data) - position)
                 self._take(step)
@@ -110,6 +126,8 @@ class IncomingMessages(asyncio.Protocol):
         self._is_data = head[0] & 0xF < _FIRST_CONTROL_OPCODE
         self._is_final = bool(head[0] & _FINAL)
         self._left = _payload_length(head)
+        if not self._is_data or (not self._is_final and self._left < _SHORT):
+            self._empty += 1
         if self._is_data and (not self._messages or self._messages[-1].is_complete):
             self._messages = deque() if self._messages is None else self._messages
             self._messages.append(_Message(self._loop.time()))

@@ -136,7 +136,9 @@ class Session:
         if self.request.transport is not None:
             memory = self.budget.holding("incoming")
             lose = self.closing.when_released
-            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming, lose)
+            self.incoming = IncomingMessages(
+                self.request.transport, memory, self._refuse_incoming, lose, self._refuse_flood
+            )
 
     @property
     def weight(self) -> int:
@@ -214,3 +216,8 @@ class Session:
     def _refuse_incoming(self) -> None:
         text = "The server has no memory left for this message; send less, or try again later."
         self.closing.close(refused("session_too_large", text, close_code=1009), self.close_grace)
+
+    def _refuse_flood(self) -> None:
+        text = "Too many control frames, or parts of messages without content, came in one second."
+        log.info("too many frames of a session with character %s", self.name, extra=limited())
+        self.closing.close(refused("rate_limit_exceeded", text, close_code=1008), self.close_grace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,7 +52,9 @@ class Wire:
         transport: Any = Transport()
         self.received = transport.protocol
         memory = self.budget.holding("incoming")
-        self.messages = IncomingMessages(transport, memory, lambda: self.refusals.append(True))
+        self.floods: list[bool] = []
+        refuse, flooded = partial(self.refusals.append, True), partial(self.floods.append, True)
+        self.messages = IncomingMessages(transport, memory, refuse, flooded=flooded)
         self.send: Callable[[bytes], None] = transport.protocol.data_received
 
     def late(self, seconds: float, *, is_read: bool = True) -> bool:
@@ -140,3 +143,19 @@ async def test_frames_are_followed_however_they_are_cut(wire: Wire, monkeypatch:
     for _ in sizes:
         wire.messages.delivered()
     assert (wire.budget.in_use, wire.late(1_000), wire.received.received == stream) == (0, False, True)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [frame(PONG), frame(PING, b"x" * 125), frame(CONTINUATION, final=False), frame(CONTINUATION, b"x", final=False)],
+)
+async def test_flood_of_empty_frames_is_cut_off(wire: Wire, empty: bytes) -> None:
+    """Of frames without content a client may send a few hundred in a second; after more nothing of it is received."""
+    for second in range(3):
+        wire.clock.now = second
+        wire.send(frame(TEXT, b"x" * 64, final=False) + 500 * empty)
+    received = len(wire.received.received)
+    assert (wire.floods, received) == ([], 3 * len(frame(TEXT, bytes(64)) + 500 * empty))
+    wire.send(40_000 * empty)
+    wire.send(frame(TEXT, b"x"))
+    assert (wire.floods, len(wire.received.received)) == ([True], received)
