@@ -37,6 +37,7 @@ ORDER = (
     "speech",
     "loading",
     "character",
+    "threads",
     "memory",
     "logs",
 )
