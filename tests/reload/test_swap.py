@@ -72,6 +72,7 @@ async def test_the_old_set_serves_until_the_new_one_is_complete(
     assert [prompt(manager, name) for name in manager.current] == ["Be brief.", "Be kind."]
 
 
+@pytest.mark.of_default_set
 @pytest.mark.parametrize(("bob", "dry_run"), [("def broken(:", False), (character("Bob"), True)])
 async def test_only_a_set_that_serves_is_published(
     manager: CharacterManager, write: Write, bob: str, dry_run: bool
