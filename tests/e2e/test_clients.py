@@ -100,12 +100,13 @@ class Peer(asyncio.Protocol):
             return await asyncio.shield(self.ended)
 
     async def fill(self) -> None:
-        """Send pings and read no pong, until the server reads no more either."""
+        """Send unknown events and read no response, until the server reads no more either."""
         still = 0
         while still < 25:
+            assert not self.ended.done(), "the server has closed the connection"
             if self.can_write:
                 still = 0
-                self.send(frame(PING, b"x" * 125) * 500)
+                self.send(frame(TEXT, b'{"type": "nobody.knows"}') * 200)
             else:
                 still += 1
             await asyncio.sleep(0 if self.can_write else 0.02)
@@ -479,7 +480,7 @@ async def test_fragments_are_one_message(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x8b\x80" + MASK, b"\xf1\x80" + MASK, frame(CONTINUATION, b"x"), frame(PING, b"x" * 126), b"\x00" * 4096],
+    [b"\x8b\x80" + MASK, b"\xf1\x80" + MASK, frame(CONTINUATION, b"x"), frame(PING, b"x" * 126), b"\x00" * 512],
     ids=["reserved opcode", "reserved bits", "continuation of nothing", "long ping", "zeros"],
 )
 async def test_what_is_no_websocket_ends_its_own_session_only(server: Server, data: bytes) -> None:
