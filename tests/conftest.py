@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
@@ -28,6 +29,10 @@ sys.dont_write_bytecode = False
 
 # Tests never meet a model's server that happens to run on this machine.
 os.environ["CHARHOST_LLM_URL"] = "none"
+
+# On a busy machine an example may take any time, and so may making it.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 # On a busy machine a quick failure takes seconds, too: it has its own status as long as its stream has not begun.
 STREAM_BEGINS_AFTER = event_stream.BEGIN_AFTER
