@@ -11,11 +11,12 @@ from llmock.pytest_plugin import LLMock
 LIMIT = 180.0
 
 
-def may(command: str) -> bool:
-    """Return whether this machine allows a command in a namespace of its own."""
+def may(script: str, namespaces: str = "-Urm") -> bool:
+    """Return whether this machine allows a script in *namespaces* of its own, which are options of unshare(1)."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run(["unshare", "-Urm", "sh", "-euc", command], capture_output=True).returncode == 0
+    command = ["unshare", namespaces, "sh", "-euc", f"{script}\ntrue"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 async def asked_for_models(llmock: LLMock) -> LLMock:

@@ -11,8 +11,12 @@ import pytest
 from tests.conftest import character
 from tests.e2e.conftest import BlockingServer
 from tests.e2e.fleet_processes import FleetProcesses
+from tests.e2e.helpers import may
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not may("mount -t tmpfs tmpfs /mnt", "-m"), reason="no file system can be mounted here"),
+]
 
 READER = f"""import os
 LINES = open(os.path.join(os.path.dirname(__file__), "data", "lines.txt")).read()
@@ -20,20 +24,9 @@ LINES = open(os.path.join(os.path.dirname(__file__), "data", "lines.txt")).read(
 """
 
 
-def forbids_mounts() -> str:
-    """Return why there can be no disk of its own here; empty if there can."""
-    try:
-        made = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
-    except OSError as e:
-        return str(e)
-    return made.stderr if made.returncode else ""
-
-
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[FleetProcesses]:
     """Nodes that read one directory, of whose folder `data` n2 has an empty one of its own."""
-    if reason := forbids_mounts():
-        pytest.skip(f"no mounts of its own here: {reason}")
     directory = tmp_path / "characters"
     (directory / "data").mkdir(parents=True)
     (directory / "ada.py").write_text(character("Ada"))

@@ -13,22 +13,19 @@ import pytest
 
 from tests.conftest import character
 from tests.e2e.conftest import BlockingServer, wait_for
+from tests.e2e.helpers import may
 
-IN_NAMESPACE = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
+NAMESPACES = "-m" if os.geteuid() == 0 else "-Urm"
 
 
 def after(script: str) -> tuple[str, ...]:
     """Return the beginning of a command that runs in a mount namespace of its own, after *script*."""
-    return (*IN_NAMESPACE, "sh", "-euc", f'{script}\nexec "$@"', "sh")
+    return ("unshare", NAMESPACES, "sh", "-euc", f'{script}\nexec "$@"', "sh")
 
 
-def may(script: str) -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run([*after(script), "true"], capture_output=True, check=False).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not may("mount -t tmpfs tmpfs /mnt"), reason="no file system can be mounted here")
+pytestmark = pytest.mark.skipif(
+    not may("mount -t tmpfs tmpfs /mnt", NAMESPACES), reason="no file system can be mounted here"
+)
 
 
 @contextmanager
@@ -87,7 +84,7 @@ def test_a_disk_that_is_read_only_or_gone_costs_the_log_file_and_the_state(tmp_p
 def test_a_machine_that_is_read_only_serves(tmp_path: Path) -> None:
     """A server that saves nothing needs no disk that it may write to."""
     script = f"mount --make-rprivate /\nmount -o remount,bind,ro /\n! touch {tmp_path}/file 2> /dev/null"
-    if not may(script):
+    if not may(script, NAMESPACES):
         pytest.skip("the root directory cannot be made read-only here")
     with serving(tmp_path / "home", before=after(script)) as server:
         (server.directory / "bob.py").write_text(character("Bob"))
