@@ -1,4 +1,4 @@
-"""A real nats-server for all tests of a worker."""
+"""The stores of a fleet: one in memory, and a real nats-server for all tests of a worker."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from charhost.fleet.engine.memory import MemoryStore
 from scripts.benchmarks.fleet.nats_server import NatsServer, cluster
 from tests.fleet.nats_server import users
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """The store of a fleet that is set up."""
+    store = MemoryStore()
+    store.is_set_up = True
+    return store
 
 
 @pytest.fixture(scope="session")

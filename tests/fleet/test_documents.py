@@ -14,13 +14,6 @@ from tests.fleet.talks.helpers import SIGNATURE
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
-
-
-@pytest.fixture
 def one(store: MemoryStore) -> Documents:
     return Documents(MemoryEngine(store), SIGNATURE)
 

@@ -15,13 +15,6 @@ from charhost.metrics import FleetMetrics
 SUBJECT = "state.desired"
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
-
-
 def records_of(store: MemoryStore, key: str = "a key of sixteen") -> Records:
     return Records(MemoryEngine(store), Signature(key, "charhost"), FleetMetrics(CollectorRegistry()))
 

@@ -9,13 +9,6 @@ from charhost.fleet.engine.memory import MemoryEngine, MemoryStore
 from charhost.fleet.hints import Hints
 
 
-@pytest.fixture
-async def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
-
-
 async def test_a_cut_node_reads_and_writes_nothing(store: MemoryStore) -> None:
     """Requests of a cut node fail until it is healed, and then its listeners are called."""
     node, hints = MemoryEngine(store), Hints()

@@ -25,13 +25,6 @@ SUBJECT = "talk.sess_1"
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
-
-
-@pytest.fixture
 def node(store: MemoryStore) -> AddNode:
     """Return a function that adds a node."""
 
