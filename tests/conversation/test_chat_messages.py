@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Text
@@ -160,7 +160,6 @@ def test_two_results_for_one_call() -> None:
     assert spelled(called("1"), brought("1", "a"), brought("1", "b")) == [(None, "1"), ("1", "a")]
 
 
-@settings(deadline=None)
 @given(ITEMS)
 def test_strict_upstreams_accept_any_conversation(items: list[Item]) -> None:
     """Whatever clients did to the items, each call has exactly one result right after its message, in order."""
@@ -174,7 +173,6 @@ def test_strict_upstreams_accept_any_conversation(items: list[Item]) -> None:
     assert not expected
 
 
-@settings(deadline=None)
 @given(ITEMS)
 def test_no_message_or_call_is_lost(items: list[Item]) -> None:
     """All messages and calls are sent, in their order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charhost.conversation.excerpt import Budget, Cut, Excerpt, excerpt
@@ -134,7 +134,6 @@ def test_all_parts_fit_into_the_limit_of_a_model() -> None:
     assert found.cut == Cut(shortened=3)
 
 
-@settings(deadline=None)
 @given(ITEMS, st.integers(0, 60))
 def test_short_items_are_sent_whole(items: list[Item], room: int) -> None:
     """The opening and as many whole turns from the end as fit are sent."""
@@ -148,7 +147,6 @@ def test_short_items_are_sent_whole(items: list[Item], room: int) -> None:
     assert found.items == ends[-1] or sum(map(size, found.items[len(opening) :])) <= most
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 900)), max_size=10), st.integers(4_000, 9_000))
 def test_excerpt_keeps_the_last_turns_within_the_limit(shape: list[tuple[int, int]], room: int) -> None:
     """The last turns are sent, none of them without a message, and no more than the model's limit allows."""
@@ -162,7 +160,6 @@ def test_excerpt_keeps_the_last_turns_within_the_limit(shape: list[tuple[int, in
     assert sum(map(size, found.items)) <= room
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2_000), max_size=20), st.integers(0, 9_000), st.integers(0, 9_000))
 def test_more_room_never_leaves_out_more(lengths: list[int], room: int, more: int) -> None:
     """A larger budget never leaves out more messages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from charhost.conversation.items import (
     Audio,
@@ -59,7 +59,6 @@ def test_first_turn_may_begin_otherwise() -> None:
     assert list(turns([greeting, question])) == [[greeting], [question]]
 
 
-@settings(deadline=None)
 @given(ITEMS)
 def test_turns_are_all_there_is(items: list[Item]) -> None:
     """The turns together are all items in their order, without the system messages at the front."""

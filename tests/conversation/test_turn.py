@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charhost.conversation.excerpt import Cut
@@ -1032,7 +1032,6 @@ STEPS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(STEPS, max_size=5), min_size=1, max_size=3), st.integers(0, 12))
 def test_every_turn_comes_to_an_orderly_end(scripts: list[list[Step]], cancelled_after: int) -> None:
     """Whatever a model sends, and whenever it is cancelled, each item begins and ends once, and then the turn ends."""

@@ -221,7 +221,6 @@ def test_no_fault_makes_nodes_differ_for_long() -> None:
         settings=settings(
             max_examples=6,
             stateful_step_count=20,
-            deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
             suppress_health_check=list(HealthCheck),
         ),

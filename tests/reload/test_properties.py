@@ -420,7 +420,6 @@ def prompt_of(found: Character) -> str:
 _DETERMINED = settings(
     max_examples=5,
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

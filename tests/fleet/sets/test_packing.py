@@ -27,7 +27,7 @@ def layout(stored: StoredSet) -> list[tuple[str, str, str, dict[str, bytes]]]:
     ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(paths, contents, min_size=1), min_size=1, max_size=3))
 def test_a_set_comes_back_as_it_was(layouts: list[dict[str, bytes]]) -> None:
     """Any files of any snapshots come back, in the same order, and no blob is larger than a message may be."""
@@ -39,7 +39,7 @@ def test_a_set_comes_back_as_it_was(layouts: list[dict[str, bytes]]) -> None:
     assert {one.disk_revision for one in found.paths} == {one.disk_revision for one in stored.paths}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(paths, contents, min_size=1), st.dictionaries(paths, contents, min_size=1))
 def test_only_new_contents_travel(before: dict[str, bytes], after: dict[str, bytes]) -> None:
     """What the engine has is not packed again, and what a node has is not fetched again and stays the same object."""

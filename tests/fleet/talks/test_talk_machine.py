@@ -185,7 +185,6 @@ def test_no_fault_loses_an_acknowledged_turn() -> None:
     limits = settings(
         max_examples=30,
         stateful_step_count=25,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
