@@ -177,8 +177,9 @@ class ArchiveWriter(SessionWriter):
                 saved.set()
 
     async def _save(self) -> None:
-        changed, self._changed = self._changed, {}
-        self._saving = changed
+        # Each session leaves it when it is saved.
+        changed = self._saving = self._changed
+        self._changed = {}
         forgotten, self._forgotten = self._forgotten, set()
         released, self._released = self._released, set()
         try:
