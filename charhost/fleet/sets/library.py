@@ -52,25 +52,23 @@ class Library:
 
         Raises `DamagedSet` and `Unavailable`.
         """
-        found = self._sets.find(root)
-        if found is None:
-            listing = await self._listing(root)
-            base = await self._base(listing.base, current) if listing.base is not None else None
-            found = await self._unpacked(root, listing, base, current)
+        found = await self._packed(root, current)
         return replace(found.stored, generation=generation)
 
     def forget(self) -> None:
         """Rely on nothing in the engine any more."""
         self._sets.clear()
 
-    async def _base(self, root: str, current: Collection[Snapshot]) -> PackedSet:
-        found = self._sets.find(root)
-        if found is not None:
+    async def _packed(self, root: str, current: Collection[Snapshot], *, is_base: bool = False) -> PackedSet:
+        if (found := self._sets.find(root)) is not None:
             return found
         listing = await self._listing(root)
-        if listing.base is not None:
+        if listing.base is None:
+            return await self._unpacked(root, listing, None, current)
+        if is_base:
             raise DamagedSet("the base of the set is a difference itself")
-        return await self._unpacked(root, listing, None, current)
+        base = await self._packed(listing.base, current, is_base=True)
+        return await self._unpacked(root, listing, base, current)
 
     async def _listing(self, root: str) -> Listing:
         read = Root.read((await self._blobs([root]))[root])
@@ -82,7 +80,7 @@ class Library:
         self, root: str, listing: Listing, base: PackedSet | None, current: Collection[Snapshot]
     ) -> PackedSet:
         kept = (packed.snapshots for packed in (*self._sets, *([base] if base is not None else [])))
-        known = KnownFiles({*current, *chain.from_iterable(kept)})
+        known = await asyncio.to_thread(KnownFiles, {*current, *chain.from_iterable(kept)})
         manifest = await asyncio.to_thread(Manifest, listing, base, self._limits)
         packs = await self._blobs(sorted(manifest.missing(known)))
         found = await asyncio.to_thread(manifest.packed, root, packs, known)
