@@ -18,7 +18,6 @@ SHOWN_IN = {
     "fleet/engine/nats": "fleet/engine/test_jetstream",
     "fleet/fleet": "fleet/test_state_machine",
     "fleet/sets/follow": "fleet/sets/test_rollout",
-    "fleet/sets/library": "web/fleet/test_upload",
     "fleet/sets/restoring": "fleet/sets/test_rollout",
     "fleet/sets/shared_set": "fleet/sets/test_rollout",
     "speech/batch_listening": "web/realtime/test_microphone",
