@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 
+from charhost.memory.collector import collect_young
+
 # A handshake of a WebSocket, or the end of its session, takes up to a millisecond.
 _MOST = 8
 
@@ -33,6 +35,10 @@ class Pace:
             self._is_counting = False
             return
         self._left = _MOST
+        if self._waiting:
+            # In a crowd old objects are freed while new ones are made. The interpreter counts the difference, and
+            # would look at tens of thousands at once.
+            collect_young()
         while self._waiting and self._left:
             turn = self._waiting.popleft()
             if not turn.done():  # the client has left

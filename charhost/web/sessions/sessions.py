@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from charhost.character.character import Character
 from charhost.logs.line_limit import limited
+from charhost.memory.collector import collect_young
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
@@ -163,6 +164,7 @@ class Sessions:
                 for session in sessions[:_BATCH]:
                     session.closing.release()
                 del sessions[:_BATCH]  # so that not all of them are freed at once in the end
+                collect_young()
         finally:
             for session in sessions:
                 session.closing.release()

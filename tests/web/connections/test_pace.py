@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
+
+import pytest
 
 from charhost.web.connections.pace import Pace
 
 MANY = 100
+
+
+@pytest.fixture
+def young_collections() -> Iterator[list[int]]:
+    """The generations that are collected, without those that the interpreter begins."""
+    found: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            found.append(info["generation"])
+
+    gc.disable()
+    gc.callbacks.append(note)
+    yield found
+    gc.callbacks.remove(note)
+    gc.enable()
 
 
 async def arrive(pace: Pace, number: int, served: list[int]) -> None:
@@ -50,3 +70,20 @@ async def test_client_alone_does_not_wait() -> None:
             await asyncio.sleep(0)
         else:
             raise AssertionError("the client waits")
+
+
+async def test_garbage_is_collected_in_each_turn_of_a_crowd(young_collections: list[int]) -> None:
+    """While clients wait for their turn, the objects of those before them are looked at, not of all in the end."""
+    pace, served = Pace(), list[int]()
+    tasks = [asyncio.create_task(arrive(pace, number, served)) for number in range(MANY)]
+    await asyncio.gather(*tasks)
+    assert len(young_collections) >= MANY // 8 - 1
+
+
+async def test_garbage_is_left_to_the_interpreter_where_none_waits(young_collections: list[int]) -> None:
+    """A client that finds no other costs no collection."""
+    pace = Pace()
+    for _ in range(MANY):
+        await pace.turn()
+        await asyncio.sleep(0)
+    assert young_collections == []
