@@ -27,17 +27,13 @@ from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.importer import FINDER, attributes_of
 from charhost.loading.snapshot import Snapshot
-from charhost.memory.collector import collect_young
+from charhost.memory.collector import YOUNG, collect_young
 from charhost.report import DEFAULT_SET, FileError
 from charhost.text import ROOT, display
 
 T = TypeVar("T")
 
 _builds = itertools.count(1)
-
-# So many files make objects for a collection of a few milliseconds, in which the event loop stands still. It is made
-# while they are loaded: the next one that begins by itself would have the objects of all files to look at.
-_YOUNG = 100
 
 
 class ModuleSpace:
@@ -63,7 +59,7 @@ class ModuleSpace:
         weakref.finalize(self, _retire, self._prefix, collect).atexit = False
 
     def load(self, path: str) -> ModuleType:
-        if next(self._loads) % _YOUNG == 0:
+        if next(self._loads) % YOUNG == 0:  # the next one by itself would look at the objects of all files
             collect_young()
         name = self.snapshot.module_names[path]
         if name in self.snapshot.imported:

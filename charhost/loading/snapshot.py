@@ -18,6 +18,7 @@ from charhost.loading.data_file import digest_of, is_state
 from charhost.loading.directory_walk import EXHAUSTED, Walk, unusable
 from charhost.loading.module_names import Layout, ModuleSource, character_paths, module_layout
 from charhost.loading.source_file import SourceFile
+from charhost.memory.collector import in_slices
 from charhost.report import LeftOut
 from charhost.settings import Settings
 from charhost.text import display
@@ -94,7 +95,7 @@ class Snapshot:
     @cached_property
     def imported(self) -> Container[str]:
         """The names that occur in imports of the files, among them those of all modules that a file imports."""
-        imports = [statement for file in self.files.values() if file.imports for statement in file.imports]
+        imports = [statement for file in in_slices(self.files.values()) if file.imports for statement in file.imports]
         names = {part for statement in imports for part in (*statement.name.split("."), *statement.names)}
         return self.modules if "*" in names else names
 
@@ -190,7 +191,7 @@ class _Reader:
         changed = self._changed(found)
         files = {path: file for path, file in self._known.items() if path in self.stamps}
         size = self._within_limit(sum([len(file.data) for file in files.values()]), directory)
-        for path, (location, status) in sorted(changed.items(), key=itemgetter(0)):
+        for path, (location, status) in in_slices(sorted(changed.items(), key=itemgetter(0))):
             try:
                 files[path] = self._open(path, location, status)
             except OSError as e:

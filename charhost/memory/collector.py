@@ -1,9 +1,12 @@
 """The cyclic garbage collector of the process."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class _Pauses:
@@ -33,6 +36,7 @@ class _Pauses:
 
 _PAUSES = _Pauses()
 OLDEST = 2  # generation
+YOUNG = 100  # files make so many objects that a collection of them takes a few milliseconds
 
 
 def freeze_old(phase: str, info: dict[str, int]) -> None:
@@ -46,6 +50,18 @@ def collect_young() -> None:
     gc.collect(OLDEST - 1)
     if freeze_old in gc.callbacks:
         gc.freeze()
+
+
+def in_slices(items: Iterable[T]) -> Iterator[T]:
+    """Yield *items*, and collect the young objects after every hundred.
+
+    The event loop stands still in a collection, also in one on another thread. The one that begins by itself, after the
+    collector was paused, would have the objects of all items to look at.
+    """
+    for index, item in enumerate(items, 1):
+        yield item
+        if index % YOUNG == 0:
+            collect_young()
 
 
 def collect_everything() -> int:

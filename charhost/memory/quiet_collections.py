@@ -62,7 +62,9 @@ class QuietCollections:
         self._unaccounted = min(self._unaccounted, unaccounted)
         is_due = self._slices >= self._due and is_quiet
         is_due |= self._slices >= self._most or unaccounted - self._unaccounted > self._may_wait
-        if is_due and not self._is_busy():
+        if not gc.isenabled():  # many objects and no garbage are being made
+            self._unaccounted = unaccounted
+        elif is_due and not self._is_busy():
             self._collect()
             self._unaccounted = self._measure()
         self._worked, self._expected = worked, self._loop.time() + self._LOOK

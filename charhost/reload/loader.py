@@ -99,11 +99,12 @@ class Basis:
 
     def carried(self, prints: Mapping[str, str]) -> dict[str, Character]:
         """Return the characters to carry over, by path, for files with these fingerprints."""
-        known = self.characters if self.changed else {}
+        if not self.changed:
+            return {}
         return {
             path: character
             for path, fingerprint in prints.items()
-            if (character := known.get(display(path))) is not None and character.fingerprint == fingerprint
+            if (character := self.characters.get(display(path))) is not None and character.fingerprint == fingerprint
         }
 
 

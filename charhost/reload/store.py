@@ -131,6 +131,7 @@ class Generations:
         """Record an attempt. A store that fails or hangs loses the record, not the reload."""
         try:
             async with asyncio.timeout(_RECORD_DEADLINE):
+                await asyncio.sleep(0)  # with thousands of characters the report has taken a turn of the event loop
                 await self.store.record(report, StoredSet.of(current, disk) if report.outcome == "applied" else None)
         # A shutdown cancels late ones; but the set is in place, and the caller receives its report.
         except (TimeoutError, asyncio.CancelledError):

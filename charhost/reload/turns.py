@@ -10,8 +10,8 @@ _MOST = 250
 
 
 async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
-    """Yield *items*, with a turn of the event loop after every few hundred."""
-    for index, item in enumerate(items):
-        if index and index % _MOST == 0:
-            await asyncio.sleep(0)
+    """Yield *items*, with a turn of the event loop after every few hundred, and after the last of so many."""
+    for index, item in enumerate(items, 1):
         yield item
+        if len(items) > _MOST and (index % _MOST == 0 or index == len(items)):
+            await asyncio.sleep(0)

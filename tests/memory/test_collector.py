@@ -6,7 +6,7 @@ import gc
 import threading
 from contextlib import ExitStack
 
-from charhost.memory.collector import collector_paused
+from charhost.memory.collector import YOUNG, collector_paused, in_slices
 
 
 def test_the_last_pause_that_ends_resumes_the_collector() -> None:
@@ -47,3 +47,21 @@ def test_pauses_on_threads_are_counted() -> None:
             thread.join()
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_the_objects_of_many_items_are_looked_at_in_slices() -> None:
+    """All items come, in their order, with a collection of young objects after every hundred."""
+    collections: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            collections.append(info["generation"])
+
+    items = [*range(5 * YOUNG // 2)]
+    gc.callbacks.append(note)
+    try:
+        with collector_paused():
+            found = [*in_slices(items)]
+    finally:
+        gc.callbacks.remove(note)
+    assert (found, collections) == (items, [1, 1])

@@ -11,7 +11,7 @@ from gc import freeze, unfreeze
 
 import pytest
 
-from charhost.memory.collector import collect_young, freeze_old
+from charhost.memory.collector import collect_young, collector_paused, freeze_old
 from charhost.memory.quiet_collections import QuietCollections
 
 LIMIT = 180.0
@@ -43,6 +43,14 @@ async def collections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuietCol
 async def collected(ring: weakref.ref[Ring]) -> None:
     async with asyncio.timeout(LIMIT):
         while ring() is not None:
+            await asyncio.sleep(0.01)
+
+
+async def looked(collections: QuietCollections) -> None:
+    """Wait for the next look."""
+    before = collections._expected
+    async with asyncio.timeout(LIMIT):
+        while collections._expected == before:
             await asyncio.sleep(0.01)
 
 
@@ -92,10 +100,7 @@ async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPat
     in_use = bytearray()
     with closing(QuietCollections(lambda: len(in_use))) as collections:
         in_use.extend(b"x" * (QuietCollections._BYTES * 2))
-        looked = collections._expected
-        async with asyncio.timeout(LIMIT):
-            while collections._expected == looked:
-                await asyncio.sleep(0.01)
+        await looked(collections)
     assert looks == []
 
 
@@ -143,3 +148,17 @@ async def test_everything_is_thawed_at_the_end(collections: QuietCollections) ->
     thresholds = collections._thresholds
     collections.close()
     assert (freeze_old in gc.callbacks, gc.get_freeze_count(), gc.get_threshold()) == (False, 0, thresholds)
+
+
+async def test_what_is_made_while_the_collector_is_paused_is_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that a build of many characters takes is not looked through, in its middle or after it."""
+    monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
+    monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
+    looks: list[QuietCollections] = []
+    monkeypatch.setattr(QuietCollections, "_collect", looks.append)
+    with closing(QuietCollections()) as collections:
+        with collector_paused():
+            made = b"x" * (QuietCollections._BYTES * 2)
+            await looked(collections)
+        await looked(collections)
+    assert (looks, len(made)) == ([], QuietCollections._BYTES * 2)
