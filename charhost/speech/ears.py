@@ -67,21 +67,24 @@ class Ear:
         """Whether more waits than one step may have."""
         return self.waiting_bytes > self.most_at_a_time
 
+    def put(self, encoding: SentEncoding, data: bytes) -> None:
+        """Add audio, in pieces of which each fits into a step."""
+        for at in range(0, len(data), self.most_at_a_time):
+            self.waiting.append((encoding, data[at : at + self.most_at_a_time]))
+        self.waiting_bytes += len(data)
+
     def taken(self) -> list[Step]:
         """Take as much as one step may have."""
         taken: list[Step] = []
         size = 0
-        while self.waiting and size < self.most_at_a_time:
-            step = self.waiting.popleft()
+        while self.waiting:
+            step = self.waiting[0]
             if not isinstance(step, asyncio.Future):
-                encoding, data = step
-                size += len(data)
+                size += len(step[1])
                 if size > self.most_at_a_time:
-                    cut = len(data) - (size - self.most_at_a_time)
-                    self.waiting.appendleft((encoding, data[cut:]))
-                    step = encoding, data[:cut]
+                    break
                 self.waiting_bytes -= len(step[1])
-            taken.append(step)
+            taken.append(self.waiting.popleft())
         return taken
 
     def decode(self, steps: list[Step]) -> list[Heard | Mark]:
@@ -89,7 +92,7 @@ class Ear:
         heard: list[Heard | Mark] = []
         for encoding, pieces in groupby(steps, lambda step: None if isinstance(step, asyncio.Future) else step[0]):
             if encoding is None:
-                heard += [step for step in pieces if isinstance(step, asyncio.Future)]
+                heard += _marks(list(pieces))
             else:
                 heard += self._frames(encoding, [step[1] for step in pieces if isinstance(step, tuple)])
         return heard
@@ -130,8 +133,7 @@ class Ears:
 
     def put(self, ear: Ear, encoding: SentEncoding, data: bytes) -> None:
         """Add audio of a session."""
-        ear.waiting.append((encoding, data))
-        ear.waiting_bytes += len(data)
+        ear.put(encoding, data)
         self._wake(ear)
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
@@ -179,13 +181,20 @@ class Ears:
             # Nobody waits longer because of a session that sends much at once.
             are_all_due, self._is_slow_due = self._is_slow_due or any(ear.is_flooded for ear in self._ears), False
             steps = [(ear, ear.taken()) for ear in self._ears if ear.waiting and (are_all_due or ear.is_urgent)]
-            if steps:
-                for ear, heard in await loop.run_in_executor(self._thread, self._step, steps):
-                    ear.heard.put_nowait(heard)
+            for ear, heard in await self._heard(steps) if steps else ():
+                ear.heard.put_nowait(heard)
             for ear in self._ears:
                 if ear.waiting:
                     self._wake(ear)
             await asyncio.sleep(due - loop.time())
+
+    async def _heard(self, steps: list[tuple[Ear, list[Step]]]) -> list[tuple[Ear, list[Heard | Mark]]]:
+        """Return what each session hears, of a step that fails nothing: the next ones are heard."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._step, steps)
+        except Exception:  # such as a thread or memory that the system does not give
+            log.exception("the audio of %d sessions could not be heard", len(steps), extra=limited())
+            return [(ear, _marks(taken)) for ear, taken in steps]
 
     def _step(self, steps: list[tuple[Ear, list[Step]]]) -> list[tuple[Ear, list[Heard | Mark]]]:
         """Return what each session hears; runs on the thread.
@@ -224,4 +233,8 @@ def _decoded(ear: Ear, taken: list[Step]) -> list[Heard | Mark]:
         return ear.decode(taken)
     except Exception:  # of one session: the others hear on
         log.exception("the audio of a session could not be heard", extra=limited())
-        return [step for step in taken if isinstance(step, asyncio.Future)]
+        return _marks(taken)
+
+
+def _marks(taken: list[Step]) -> list[Heard | Mark]:
+    return [step for step in taken if isinstance(step, asyncio.Future)]

@@ -101,6 +101,21 @@ async def test_sound_that_cannot_be_decoded(ears: Ears, monkeypatch: pytest.Monk
     assert [speech_ms(frames) for frames in found] == [0, pytest.approx(500, abs=64)]
 
 
+async def test_a_step_that_fails(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step for which there is no memory costs the sound in it: clients that wait for it go on, and are heard."""
+
+    def fail(steps: object) -> None:
+        raise MemoryError
+
+    ear = ears.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(ears, "_step", fail)
+        ears.put(ear, "audio/pcm", tone(500))
+        assert speech_ms(await frames_of(ears, ear)) == 0
+    ears.put(ear, "audio/pcm", tone(500))
+    assert speech_ms(await frames_of(ears, ear)) == pytest.approx(500, abs=64)
+
+
 async def test_a_flood_is_worked_off_in_turns(ears: Ears) -> None:
     """A client that sends much at once is heard a second at a time, and others in between."""
     flood, other = ears.open(), ears.open()

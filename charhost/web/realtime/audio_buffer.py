@@ -1,16 +1,20 @@
 """The audio in client events, and the microphone of a server that cannot hear."""
 
 import asyncio
-import binascii
 from collections.abc import Callable, Mapping
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from charhost.conversation.items import Item
+from charhost.text import field_problems
 from charhost.web.protocol.frames import InvalidEvent
 
 # Of an event, as OpenAI has it.
 MOST_AUDIO = 15 << 20
 _LONG = 64 << 10
 _LEAST_COMMIT_MS = 100
+# Takes an eighth of the time of binascii, which is most of what the audio of a silent session costs.
+_BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
 
 
 async def decoded(audio: str) -> bytes:
@@ -22,10 +26,14 @@ def audio_bytes(audio: str, path: str) -> bytes:
     """Return the bytes of base64 at *path* of an event; raises `InvalidEvent`."""
     if len(audio) > MOST_AUDIO * 4 // 3 + 4:
         raise InvalidEvent("invalid_value", f"Invalid '{path}': at most 15 MiB of audio at a time.", path)
+    if len(audio) % 4:
+        text = f"Invalid '{path}': it is no base64 (its {len(audio):,} characters are no multiple of 4)."
+        raise InvalidEvent("invalid_value", text, path)
     try:
-        return binascii.a2b_base64(audio, strict_mode=True)
-    except ValueError as e:
-        raise InvalidEvent("invalid_value", f"Invalid '{path}': it is no base64 ({e}).", path) from None
+        return _BASE64.validate_strings(audio)
+    except ValidationError as e:
+        problem = next(field_problems(e)).text
+        raise InvalidEvent("invalid_value", f"Invalid '{path}': it is no base64 ({problem}).", path) from None
 
 
 def insist_on_length(milliseconds: float) -> None:

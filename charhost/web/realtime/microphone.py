@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,8 +67,8 @@ class Microphone:
         self._ear = self._ears.open(self._input.encoding)
         self._memory = self._session.budget.holding("audio")
         self._turns = TurnDetector()
-        self._before = bytearray()  # the sound right before the turn, at most so much
-        self._most_before = 0
+        # The frames right before the turn. Not one buffer: it would move all the time, and leave holes in memory.
+        self._before: deque[bytes] = deque()
         self._held = bytearray()  # the silence after a guess, which is heard only if speech goes on
         self._is_guessed = self._is_working = False
         self._heard_ms = self._committed_ms = 0.0
@@ -126,7 +128,9 @@ class Microphone:
         self._ear.is_urgent = self._ear.is_urgent and self._ear.finds_speech
         if detection is not None:
             self._settings = self._turn_settings(detection)
-            self._most_before = int(((detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)
+            most = math.ceil(((detection.prefix_padding_ms or 0) + _ONSET_MS) / FRAME_MS)
+            if most != self._before.maxlen:
+                self._before = deque(self._before, most)
         elif before.detection is not None:
             self._go_on()
             self._turns.reset()
@@ -184,17 +188,16 @@ class Microphone:
         elif was_open:
             self._take(heard.pcm, sign)
         else:
-            self._before += heard.pcm
-            del self._before[: -self._most_before]
+            self._before.append(heard.pcm)
             if sign is TurnSign.STARTED:
                 await self._start(detection)
 
     async def _start(self, detection: TurnDetection) -> None:
         item_id = self._transcriber.item_id
         self._session.work.hold(item_id)
-        begun = max(self._committed_ms, self._heard_ms - len(self._before) / BYTES_PER_MS)
+        begun = max(self._committed_ms, self._heard_ms - len(self._before) * FRAME_MS)
         self._emit("input_audio_buffer.speech_started", item_id=item_id, audio_start_ms=round(begun))
-        self._transcriber.feed(bytes(self._before))
+        self._transcriber.feed(b"".join(self._before))
         self._before.clear()
         if detection.interrupt_response:
             await self._answers.interrupt()
