@@ -194,6 +194,8 @@ class _Root(_PublicModule):
         object.__setattr__(self, "__path__", [])
 
     def __getattribute__(self, attribute: str) -> Any:
+        if attribute == "__spec__" and running() is not None:  # which says where the files are
+            return super().__getattribute__(attribute)
         try:
             return object.__getattribute__(self, attribute)
         except AttributeError:

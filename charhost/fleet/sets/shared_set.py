@@ -220,8 +220,9 @@ class SharedSet:
         return None
 
     async def epochs(self) -> list[int]:
-        """Return the epochs that may be restored, the oldest first; a writer without the key can add names of others."""
+        """Return the epochs that may be restored, the oldest first."""
         names = await self.node.records.names(f"state.epoch.{self.name}")
+        # A writer without the key can add any names.
         return sorted(int(name) for name in names if re.fullmatch("[0-9]{1,18}", name))
 
     async def upload(self, stored: StoredSet) -> str:
