@@ -82,7 +82,7 @@ class Node:
         return statuses
 
     async def living(self, names: Iterable[str]) -> set[str]:
-        """Return those of *names* that are nodes which are alive; a status that the fleet did not sign proves nothing."""
+        """Return those of *names* whose nodes are alive; a status that the fleet did not sign proves nothing."""
         asked = list(names)
         found = await asyncio.gather(*(self.records.read(node_subject(name), NodeStatus) for name in asked))
         return {name for name, one in zip(asked, found, strict=True) if one.is_signed}
