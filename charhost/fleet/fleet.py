@@ -214,8 +214,8 @@ class Fleet:
         while True:
             try:
                 await run()
-            except Exception:
-                log.exception("a task of the fleet crashed; starting it again")
+            except Exception as e:
+                self._faults.error("a task of the fleet crashed, and is started again", cause=e)
                 await asyncio.sleep(_CRASHED)
 
     async def _reconcile(self) -> None:

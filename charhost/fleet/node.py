@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -81,9 +81,11 @@ class Node:
             self.metrics.nodes.labels(state).set(states[state])
         return statuses
 
-    async def names(self) -> set[str]:
-        """Return the names of the nodes that are alive."""
-        return {*await self.records.names("state.node"), self.name}
+    async def living(self, names: Iterable[str]) -> set[str]:
+        """Return those of *names* whose nodes are alive; a status that the fleet did not sign proves nothing."""
+        asked = list(names)
+        found = await asyncio.gather(*(self.records.read(node_subject(name), NodeStatus) for name in asked))
+        return {name for name, one in zip(asked, found, strict=True) if one.is_signed}
 
     async def wake(self, topic: str) -> None:
         """Send a hint to all nodes, which may be lost."""

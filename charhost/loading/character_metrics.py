@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -17,8 +18,16 @@ _DEADLINE = 2.0
 
 Encode = Callable[[CollectorRegistry], bytes]
 
-_OWN_PREFIX = "charhost_"
-_OWN = {"character_load_count", "character_load_errors", "character_load_duration", "characters_loaded"}
+# The endings of the samples of a metric, by its type, as a registry of prometheus_client keeps them for it.
+_ENDINGS = {
+    "counter": ("_total", "_created"),
+    "summary": ("_sum", "_count", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
+    "info": ("_info",),
+}
+_ENDING = "|".join(sorted({ending for endings in _ENDINGS.values() for ending in endings}))
+_OWN = re.compile(rf"charhost_.*|(character_load_(count|errors|duration)|characters_loaded)({_ENDING})?", re.DOTALL)
 # The last line of the text in the format of OpenMetrics.
 END = b"# EOF\n"
 
@@ -43,13 +52,13 @@ class CharacterMetrics:
 
     def register(self, collector: Collector, build: Build, path: str) -> None:
         """Add a collector of the file at *path*; raises `ValueError` for a name that is taken."""
-        entry = _Entry(collector, build, path, _names(collector))
+        entry = _Entry(collector, build, path, _described(collector))
         for name in entry.names:
             _refuse_own(name)
         others = [other for other in self._in_order if not entry.names.isdisjoint(other.names)]
         for other in others:
             if entry.conflicts_with(other):
-                taken = ", ".join(sorted(entry.names & other.names))
+                taken = min(entry.names & other.names, key=len)
                 raise ValueError(f"the metric {taken} is already registered by {other.path}: choose another name")
         if others:
             _continue(collector, others[0].collector)
@@ -73,8 +82,7 @@ class CharacterMetrics:
                 shown.append(entry)
         owners = [entry.build.snapshot.location(entry.path) for entry in shown]
         parts = await pool.run_all([_Collection(entry, encode) for entry in shown], _DEADLINE, owners)
-        good = [part for part in parts if isinstance(part, bytes)]
-        return b"".join(good), len(parts) - len(good)
+        return _joined(zip([entry.path for entry in shown], parts, strict=True))
 
     @property
     def _in_order(self) -> list[_Entry]:
@@ -99,6 +107,13 @@ class _Entry:
         return is_there and other.path != self.path
 
 
+class _Shown(NamedTuple):
+    """The text of a collector, and the names in it, which it need not have described."""
+
+    names: frozenset[str]
+    text: bytes
+
+
 @dataclass(frozen=True)
 class _Collection:
     """A job that collects one collector."""
@@ -106,7 +121,7 @@ class _Collection:
     entry: _Entry
     encode: Encode
 
-    def __call__(self) -> bytes:
+    def __call__(self) -> _Shown:
         if self.entry.is_busy:
             raise TimeoutError("the collector is still busy with an earlier call")
         self.entry.is_busy = True
@@ -115,13 +130,31 @@ class _Collection:
         finally:
             self.entry.is_busy = False
 
-    def _encoded(self) -> bytes:
+    def _encoded(self) -> _Shown:
         families = list(self.entry.collector.collect())
+        names = _names(families)
+        for name in names:
+            _refuse_own(name)
         for family in families:
-            _refuse_own(family.name)
             if self.entry.names and family.name not in self.entry.names:
                 raise ValueError(f"the collector was registered without the metric {family.name}")
-        return self.encode(_registry_of(families)).removesuffix(END)
+        return _Shown(names, self.encode(_registry_of(families)).removesuffix(END))
+
+
+def _joined(parts: Iterable[tuple[str, Any]]) -> tuple[bytes, int]:
+    """Return the texts of collectors, each given with its file, and how many have failed.
+
+    No name is in two of them. One that an earlier version of the same file has, too, has not failed.
+    """
+    texts, paths, failed = [], dict[str, str](), 0
+    for path, part in parts:
+        others = {paths[name] for name in part.names & paths.keys()} if isinstance(part, _Shown) else {""}
+        if not others:
+            texts.append(part.text)
+            paths |= dict.fromkeys(part.names, path)
+        elif others != {path}:
+            failed += 1
+    return b"".join(texts), failed
 
 
 def _registry_of(families: list[Any]) -> CollectorRegistry:
@@ -137,13 +170,19 @@ def _registry_of(families: list[Any]) -> CollectorRegistry:
     return registry
 
 
-def _names(collector: Any) -> frozenset[str]:
+def _described(collector: Any) -> frozenset[str]:
     describe = getattr(collector, "describe", collector.collect)
-    return frozenset(str(family.name) for family in describe())
+    return _names(list(describe()))
+
+
+def _names(families: Collection[Any]) -> frozenset[str]:
+    """Return the names of metrics, and of all samples that they have or may have."""
+    names = {f"{family.name}{ending}" for family in families for ending in ("", *_ENDINGS.get(family.type, ()))}
+    return frozenset(names | {str(sample.name) for family in families for sample in family.samples})
 
 
 def _refuse_own(name: str) -> None:
-    if name.startswith(_OWN_PREFIX) or name in _OWN:
+    if _OWN.fullmatch(name):
         raise ValueError(f"the metric {name} is one of the server's own: begin it with the name of the character")
 
 

@@ -5,7 +5,11 @@ from functools import lru_cache
 from pathspec import GitIgnoreSpec
 
 # Patterns of .gitignore, for files that tools write beside the one that is being edited, and for folders of packages.
-_PATTERNS = ("flycheck_*.py", "flymake_*.py", "*_flymake.py", "~$*.py", "site-packages/", "node_modules/")
+_PATTERNS = (
+    *("flycheck_*.py", "flymake_*.py", "*_flymake.py", "~$*.py"),
+    *(f"*_{side}_[0-9]*.py" for side in ("BACKUP", "BASE", "LOCAL", "REMOTE")),  # of a git mergetool
+    *("site-packages/", "node_modules/"),
+)
 
 # An entry of that name marks the folder that it is in.
 _MARKERS = {"pyvenv.cfg": "an environment", "conda-meta": "an environment", "CACHEDIR.TAG": "a cache"}

@@ -11,8 +11,9 @@ from functools import partial
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name
+from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.loading import opened_files
@@ -23,6 +24,9 @@ from charhost.loading.source_file import SourceFile
 from charhost.loading.traces import install
 from charhost.report import FileError
 from charhost.text import ROOT, public
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import TraversableResources
 
 _real_import: Callable[..., Any] = builtins.__import__
 
@@ -61,8 +65,8 @@ class Sources(BuildCode):
         self.check([name])
         self.found[name] = shared = NAMES.of(self, name)
         NAMES.use(shared, self.prefix)
-        loader = _FileLoader(name, self.snapshot.files[source.file], self) if source.file else None
-        spec = ModuleSpec(name, loader, origin=loader.path if loader else None)
+        file = _FileLoader(name, self.snapshot.files[source.file], self) if source.file else None
+        spec = ModuleSpec(name, file or _FolderLoader(source.folder), origin=file.path if file else None)
         if source.is_package:
             spec.submodule_search_locations = [source.folder]
         return spec
@@ -182,6 +186,25 @@ def attributes_of(module: ModuleType) -> Callable[[str, Any], Any]:
     # Most modules leave most attributes of a character out, and `getattr` is slow to find that.
     is_plain = type(module) is _Module and "__getattr__" not in vars(module)
     return vars(module).get if is_plain else partial(getattr, module)
+
+
+class _FolderLoader(Loader):
+    """Makes the module of a folder without `__init__.py`; the data files in it are found by `importlib.resources`."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the module empty."""
+
+    def get_resource_reader(self, fullname: str) -> "TraversableResources":
+        from importlib.resources.abc import TraversableResources  # few files use it
+
+        class Reader(TraversableResources):
+            def files(self, folder: Path = self._folder) -> Path:
+                return folder
+
+        return Reader()
 
 
 class _FileLoader(SourceFileLoader):

@@ -9,18 +9,22 @@ import inspect
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from threading import Thread
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
 _LIKE_A_BUILD = re.compile(r"b\d+\b")
+
+# The attribute of a thread for the build and the file that have started it.
+_STARTER = "_charhost_starter"
 
 
 class BuildCode:
@@ -44,6 +48,11 @@ class BuildCode:
         path = location.removeprefix(f"{self.snapshot.directory}/")
         return path if path in self.snapshot.files else None
 
+    def note_thread(self, thread: Thread, path: str) -> None:
+        """Note that the file at *path* starts a thread, whose code is that of the build, wherever it comes from."""
+        self.threads.setdefault(path, WeakValueDictionary())[id(thread)] = thread
+        vars(thread)[_STARTER] = ref(self), path
+
     def at_end_of(self, path: str, end: Callable[[], object]) -> None:
         """Call *end* when the file at *path* ends, which for a helper is when the build does."""
         self._ends.setdefault(path, []).append(end)
@@ -59,8 +68,17 @@ class BuildCode:
 
 
 def running() -> BuildCode | None:
-    """Return the build whose code runs on this thread, if any."""
-    return next((code for code, _ in frames_of_builds(inspect.currentframe())), None)
+    """Return the build whose code runs on this thread, or has started it, if any."""
+    code = next((code for code, _ in frames_of_builds(inspect.currentframe())), None)
+    return code or next((code for code, _ in starter()), None)
+
+
+def starter() -> Iterator[tuple[BuildCode, str]]:
+    """Yield the build and the file that have started this thread, if it is one of a build that is in use."""
+    reference, path = vars(threading.current_thread()).get(_STARTER, (lambda: None, ""))
+    code = reference()
+    if code is not None and code.prefix in sys.modules:
+        yield code, path
 
 
 def frames_of_builds(frame: FrameType | None) -> Iterator[tuple[BuildCode, FrameType]]:
@@ -176,6 +194,8 @@ class _Root(_PublicModule):
         object.__setattr__(self, "__path__", [])
 
     def __getattribute__(self, attribute: str) -> Any:
+        if attribute == "__spec__" and running() is not None:  # which says where the files are
+            return super().__getattribute__(attribute)
         try:
             return object.__getattribute__(self, attribute)
         except AttributeError:

@@ -6,19 +6,19 @@ import threading
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
-from weakref import WeakValueDictionary
 
 import prometheus_client
 
-from charhost.loading.public_names import BuildCode, frames_of_builds
+from charhost.loading.public_names import BuildCode, frames_of_builds, starter
 
 
 def cause() -> tuple[BuildCode, str] | None:
     """Return the build and the file whose code runs on this thread.
 
-    That is the file that is being executed, or else the one that was called first, which is a character's.
+    That is the file that is being executed, or else the one that was called first, which is a character's; without
+    either that which has started the thread.
     """
-    found = None
+    found = next(starter(), None)
     for code, frame in frames_of_builds(inspect.currentframe()):
         if (path := code.path_of(frame.f_code.co_filename)) is not None:
             found = code, path
@@ -57,8 +57,8 @@ def _add_handler(
 
 
 def _start(start: Callable[..., Any], code: BuildCode, path: str, thread: threading.Thread) -> None:
+    code.note_thread(thread, path)  # before it runs: its code asks whose it is
     start(thread)
-    code.threads.setdefault(path, WeakValueDictionary())[id(thread)] = thread
 
 
 def _register(_: Callable[..., Any], code: BuildCode, path: str, collector: Any) -> None:

@@ -55,7 +55,7 @@ async def test_announced_nodes_see_each_other(store: MemoryStore) -> None:
     one, other = node(store, "n1"), node(store, "n2")
     await announced(one)
     assert set(await other.alive()) == {"n1", "n2"}
-    assert await other.names() == {"n1", "n2"}
+    assert await other.living(["n1", "n2", "n3"]) == {"n1"}
 
 
 async def test_silent_node_is_gone_after_a_while(store: MemoryStore, clock: Clock) -> None:
@@ -74,7 +74,14 @@ async def test_node_that_leaves_is_gone_at_once(store: MemoryStore) -> None:
     one, other = node(store, "n1"), node(store, "n2")
     await announced(one)
     await one.leave()
-    assert await other.names() == {"n2"}
+    assert await other.living(["n1"]) == set()
+
+
+async def test_status_without_the_signature_is_none(store: MemoryStore) -> None:
+    """A node that is gone does not live because of what a writer without the key puts in the place of its status."""
+    other = node(store, "n2")
+    store.append("state.node.n1", b"n1 lives", 0, None)
+    assert await other.living(["n1"]) == set()
 
 
 async def test_nodes_are_counted_by_their_state(store: MemoryStore) -> None:

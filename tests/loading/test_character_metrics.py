@@ -183,6 +183,68 @@ async def test_a_name_that_is_taken_is_refused(client: Client, write: Write, nam
     assert "choose another name" in error["message"] or "begin it with the name" in error["message"]
 
 
+@pytest.mark.parametrize("name", ["bob_asked_total", "bob_asked_created", "bob_seconds_count", "bob_seconds_bucket"])
+async def test_the_name_of_a_sample_is_taken(client: Client, write: Write, name: str) -> None:
+    """A metric that would be shown under the name of another one's sample is refused, as prometheus_client does."""
+    write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
+    await reload(client)
+    write("cyd.py", f'from prometheus_client import Gauge\nGauge("{name}", "Mine.")\n{character("Cyd")}')
+    (error,) = (await reload(client, scope="changed"))["errors"]
+    assert error["message"].startswith(f"the metric {name} is already registered by bob.py")
+
+
+UNDESCRIBED = """
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily
+class Collector:
+    def describe(self): return []
+    def collect(self): yield GaugeMetricFamily("shared_mood", "Mood.", value=VALUE)
+REGISTRY.register(Collector())
+"""
+
+
+async def test_no_name_is_shown_twice(client: Client, metrics: Metrics, write: Write) -> None:
+    """Of collectors that describe nothing, and have the same metric, one is shown and the other one has failed."""
+    for value, name in enumerate(("Ada", "Bob")):
+        write(f"{name.lower()}.py", UNDESCRIBED.replace("VALUE", f"{value}") + character(name))
+    await reload(client)
+    text = await (await client.get("/metrics")).text()
+    assert text.count("# TYPE shared_mood") == 1
+    assert (await metrics())["charhost_character_metric_errors_total"] == 2
+
+
+async def test_versions_show_a_name_once(client: Client, metrics: Metrics, write: Write) -> None:
+    """While two versions of a file are in use, the newest is shown, also if it does not describe what it has."""
+    write("ada.py", UNDESCRIBED.replace("VALUE", "1") + character("Ada"))
+    await reload(client)
+    session = await client.ws_connect("/v1/realtime?model=Ada")
+    await session.receive(60)
+    write("ada.py", UNDESCRIBED.replace("VALUE", "2") + character("Ada"))
+    await reload(client, scope="changed", sessions="keep")
+    assert (await metrics())["shared_mood"] == 2
+    assert (await (await client.get("/metrics")).text()).count("# TYPE shared_mood") == 1
+    assert (await metrics())["charhost_character_metric_errors_total"] == 0
+    await session.close()
+
+
+@pytest.mark.parametrize("name", ["charhost_generation", "characters_loaded", "character_load_errors_total"])
+async def test_the_samples_of_a_collector_have_no_names_of_the_server(
+    client: Client, metrics: Metrics, write: Write, name: str
+) -> None:
+    """A collector whose metric has another name than its samples is left out if theirs are those of the server."""
+    own = (
+        "from prometheus_client import REGISTRY, Metric\n"
+        "class Collector:\n    def describe(self): return []\n    def collect(self):\n"
+        "        found = Metric('ada', 'It.', 'gauge')\n"
+        f"        found.add_sample('{name}', {{}}, 99)\n        yield found\n"
+        "REGISTRY.register(Collector())\n"
+    )
+    write("ada.py", own + character("Ada"))
+    await reload(client)
+    found = await metrics()
+    assert (found.get(name) == 99, found["charhost_character_metric_errors_total"]) == (False, 1)
+
+
 async def test_a_renamed_file_keeps_its_metrics(
     client: Client, metrics: Metrics, write: Write, directory: Path
 ) -> None:

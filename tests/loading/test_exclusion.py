@@ -23,7 +23,9 @@ def snapshot_of(directory: Path, *patterns: str) -> Snapshot:
 
 
 # Names under which a tool writes beside ada.py while it is edited, and a folder of packages.
-TEMPORARY = ["flycheck_ada.py", "flymake_ada.py", "ada_flymake.py", "~$ada.py", "sub/flycheck_x.py"]
+EDITORS = ["flycheck_ada.py", "flymake_ada.py", "ada_flymake.py", "~$ada.py", "sub/flycheck_x.py"]
+MERGES = ["ada_BACKUP_4711.py", "ada_BASE_4711.py", "ada_LOCAL_4711.py", "ada_REMOTE_4711.py"]
+TEMPORARY = [*EDITORS, *MERGES]
 FOLDERS = ["site-packages/x.py", "node_modules/node-gyp/gyp.py", "sub/site-packages/x.py"]
 
 

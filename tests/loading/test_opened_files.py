@@ -25,6 +25,18 @@ def test_file_that_is_read_belongs_to_its_reader(directory: Path, write: Write) 
     assert [space.snapshot.files[path].opened for path in ("ada.py", "bob.py")] == [{"words.txt"}, set()]
 
 
+@pytest.mark.parametrize("init", ["__init__.py", "resources/x.py"])
+def test_resource_of_the_package_is_data(directory: Path, write: Write, init: str) -> None:
+    """The public name of the directory leads to its files, with and without an `__init__.py`."""
+    write(init, "")
+    write("resources/words.txt", "one")
+    get = "files('characters').joinpath('resources', 'words.txt').read_text()"
+    write("ada.py", f"from importlib.resources import files\nWORDS = {get}\nSAME = files(__package__).is_dir()\n")
+    space = space_of(directory)
+    module = space.load("ada.py")
+    assert (module.WORDS, module.SAME, list(space.snapshot.data)) == ("one", True, ["resources/words.txt"])
+
+
 def test_file_of_a_helper_belongs_to_both(directory: Path, write: Write) -> None:
     """A file that a helper opens for its caller is noted with both."""
     write("words.txt", "one")

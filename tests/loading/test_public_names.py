@@ -22,6 +22,7 @@ LIMITS = Limits(files=100, bytes=1 << 20, file_bytes=1 << 20)
 
 ADA = """
 import copy, pickle, shelve
+from concurrent.futures import ThreadPoolExecutor
 from collections import namedtuple
 from dataclasses import dataclass
 from enum import Enum
@@ -61,6 +62,11 @@ def put(path):
 def got(path):
     with shelve.open(path) as kept:
         return [type(thing) is type(ours) for thing, ours in zip(kept["things"], THINGS)]
+
+def dumped_elsewhere():
+    # The second thread is started by the first, on which nothing runs but the pool's own code.
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        return first.submit(second.submit, pickle.dumps, THINGS).result(60).result(60)
 
 def copied():
     return copy.deepcopy(THINGS)[0] == THINGS[0] and type(copy.copy(THINGS[5])) is Points
@@ -167,6 +173,15 @@ def test_a_thread_without_code_of_the_file_means_what_is_loaded(directory: Path)
     with ThreadPoolExecutor(1) as executor:
         data = executor.submit(pickle.dumps, ada.THINGS).result(30)
         assert type(executor.submit(pickle.loads, data).result(30)[0]) is ada.Score
+    del space
+
+
+@pytest.mark.usefixtures("score")
+def test_threads_of_a_build_mean_its_classes(directory: Path) -> None:
+    """A pool that an older build has started, as one of processes does, pickles the objects of that build."""
+    (space, old), (newer, _) = build(directory), build(directory)
+    newer.publish()
+    assert old.loaded(old.dumped_elsewhere()) == (1, 3)
     del space
 
 

@@ -269,8 +269,9 @@ def _checked(response: Response) -> dict[str, Any]:
 
 
 def _stored(message: dict[str, Any]) -> _Stored:
-    headers = base64.b64decode(message.get("hdrs", "")).decode()
-    write_id = re.search(rf"^{WRITE_ID}: *(\w+)", headers, re.MULTILINE)
+    # Of another writer they may be any bytes.
+    headers = base64.b64decode(message.get("hdrs", ""))
+    write_id = re.search(rf"^{WRITE_ID}: *(\w+)".encode(), headers, re.MULTILINE)
     data = base64.b64decode(message.get("data", ""))
     stored = datetime.fromisoformat(message["time"]).timestamp()
-    return _Stored(Message(message["seq"], data, stored), write_id[1] if write_id else "")
+    return _Stored(Message(message["seq"], data, stored), write_id[1].decode() if write_id else "")

@@ -195,7 +195,8 @@ class Rollout:
         """Find out which members are gone, now and then while votes are missing."""
         missing = set(self.proposal.members) - self._votes.keys()
         if missing and (is_over or self._node.clock() - self._looked >= _LOOK):
-            self._names, self._looked = await self._node.names(), self._node.clock()
+            self._names = set(self.proposal.members) - missing | await self._node.living(missing)
+            self._looked = self._node.clock()
 
     async def _end(self, decision: Decision) -> tuple[bool, str | None]:
         """Write the decision; return whether the set was committed, and else why not."""
@@ -238,8 +239,7 @@ class Rollout:
         """Keep the record of the epoch, and drop the oldest."""
         name, records = self._shared.name, self._node.records
         await records.put(epoch_subject(name, self.proposal.epoch), self.proposal.change)
-        kept = sorted(map(int, await records.names(f"state.epoch.{name}")))
-        for epoch in kept[:-MOST_EPOCHS]:
+        for epoch in (await self._shared.epochs())[:-MOST_EPOCHS]:
             await records.drop(epoch_subject(name, epoch))
             self._node.untidy.set()
 

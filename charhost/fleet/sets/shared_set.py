@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -211,14 +212,18 @@ class SharedSet:
 
     async def stored(self, epoch: int | None) -> StoredSet | None:
         """Return the set of an epoch from the engine, None: of the one before; None if it is not there."""
-        kept = sorted(map(int, await self.node.records.names(f"state.epoch.{self.name}")))
-        wanted = epoch if epoch is not None else next((one for one in reversed(kept) if one < self.epoch), None)
-        if wanted is None or wanted not in kept:
-            return None
-        found = (await self.node.records.read(epoch_subject(self.name, wanted), Change)).record
-        if found is None:
-            return None
-        return await self.fetch(found.root, found.epoch)
+        earlier = [epoch] if epoch is not None else [one for one in reversed(await self.epochs()) if one < self.epoch]
+        for wanted in earlier:
+            found = (await self.node.records.read(epoch_subject(self.name, wanted), Change)).record
+            if found is not None:
+                return await self.fetch(found.root, found.epoch)
+        return None
+
+    async def epochs(self) -> list[int]:
+        """Return the epochs that may be restored, the oldest first."""
+        names = await self.node.records.names(f"state.epoch.{self.name}")
+        # A writer without the key can add any names.
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{1,18}", name))
 
     async def upload(self, stored: StoredSet) -> str:
         """Store the bytes of a set that the engine lacks, and return its root."""

@@ -192,7 +192,7 @@ async def _state(found: Fleet) -> FleetState:
 async def _set_state(shared: SharedSet) -> SharedSetState:
     await shared.read()
     records = shared.node.records
-    kept = sorted(map(int, await records.names(f"state.epoch.{shared.name}")), reverse=True)
+    kept = reversed(await shared.epochs())
     found = await asyncio.gather(*(records.read(epoch_subject(shared.name, epoch), Change) for epoch in kept))
     return _known(shared, tuple(one.record for one in found if one.record is not None))
 

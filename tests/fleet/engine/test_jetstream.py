@@ -79,6 +79,21 @@ async def test_it_comes_back_after_the_server(server: NatsServer, near: Engine) 
     assert await hints.wait(seen, 60) > seen
 
 
+async def test_any_bytes_may_be_in_a_header(server: NatsServer, near: Engine) -> None:
+    """A message of another writer, with a header that is not UTF-8, is read and replaced like any other."""
+    await near.setup(1)
+    headers = b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b'CONNECT {"headers": true, "verbose": false}\r\n')
+    writer.write(b"HPUB faults.state.desired %d %d\r\n%b?\r\nPING\r\n" % (len(headers), len(headers) + 1, headers))
+    await reader.readuntil(b"PONG")
+    writer.close()
+    found = await near.read("state.desired")
+    assert found is not None
+    assert found.data == b"?"
+    assert await near.write("state.desired", b"x", found.sequence) == found.sequence + 1
+
+
 async def test_a_lost_store_is_told_from_a_server_that_is_down(server: NatsServer, near: Engine) -> None:
     """A server with an empty disk says so, and everything can be made again."""
     await near.setup(1)

@@ -226,6 +226,38 @@ async def test_a_vote_of_another_key_is_none(three: Cluster) -> None:
     assert (await reloading).generation == 2
 
 
+async def test_a_status_of_another_key_keeps_no_rollout_waiting(tmp_path: Path) -> None:
+    """A member that is gone is not waited for because of what a writer without the key says in its name."""
+    async with cluster(tmp_path, "n1", "n2", deadline=PATIENCE) as two:
+        n1, n2 = two.up
+        n2.engine.pause()
+        n1.write("bob.py", character("Bob"))
+        reloading = asyncio.create_task(n1.reload())
+        await eventually(lambda: b'"proposed":{' in two.store.messages("state.desired")[-1].data)
+        await n2.kill()
+        two.store.purge("state.node.n2", None)
+        two.store.append("state.node.n2", b"n2 lives", 0, None)
+        report = await asyncio.wait_for(reloading, PATIENCE / 2)
+    assert report.fleet is not None
+    assert {one.node: one.state for one in report.fleet.nodes} == {"n1": "serving", "n2": "silent"}
+
+
+async def test_epochs_of_others_disturb_nothing(three: Cluster) -> None:
+    """Reloads, and a rollback to the set before, work beside records of epochs that the fleet has not written."""
+    n1 = three.members["n1"]
+    for name in ("x", "1.x", "-1", "9" * 30, "\N{SUPERSCRIPT TWO}"):
+        three.store.append(f"state.epoch.default.{name}", b"of another writer", 0, None)
+    n1.write("bob.py", character("Bob"))
+    assert (await n1.reload()).generation == 2
+    n1.write("eve.py", character("Eve"))
+    three.store.append("state.epoch.default.3", b"of another writer", 0, None)
+    assert (await n1.reload()).generation == 3
+    three.store.damage("state.epoch.default.2", b"of another writer")
+    stored = await n1.shared.stored(None)
+    assert stored is not None
+    assert stored.generation == 1
+
+
 async def test_an_old_register_that_is_written_again_takes_no_node_back(three: Cluster) -> None:
     """A signature holds for ever, so an old register can be replayed: nodes serve on, and give back the newest."""
     n1 = three.members["n1"]
