@@ -71,15 +71,19 @@ def main() -> None:
 
 def imported(name: str) -> Any:
     """Return a command as its module has it, which is imported."""
-    from charhost.cli.client import EXITS
-
     single = typer.Typer(add_completion=False)
     with collector_paused():
         module = import_module(f"charhost.cli.{_MODULES.get(name, name)}")
     if isinstance(group := getattr(module, "app", None), typer.Typer):
         return typer.main.get_command(group)
-    single.command(epilog=EXITS if name in _REMOTE else None)(getattr(module, name))
+    single.command(epilog=_exits() if name in _REMOTE else None)(getattr(module, name))
     return typer.main.get_command(single)
+
+
+def _exits() -> str:
+    from charhost.cli.client import EXITS
+
+    return EXITS
 
 
 def _listed(name: str) -> Callable[[], None]:

@@ -1,8 +1,13 @@
 """Files and folders below a character directory that are no part of it, whatever they contain."""
 
-from functools import lru_cache
+from __future__ import annotations
 
-from pathspec import GitIgnoreSpec
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 # Patterns of .gitignore, for files that tools write beside the one that is being edited, and for folders of packages.
 _PATTERNS = (
@@ -21,11 +26,10 @@ def why_excluded(path: str, patterns: tuple[str, ...] = ()) -> str | None:
 
     *patterns* come after charhost's own, so one with a `!` takes back one of those.
     """
-    found = _matcher(patterns).check_file(path)
-    if not found.include or found.index is None:
+    index = _last_match(path, patterns) if patterns else _own_match(path)
+    if index is None:
         return None
-    own = found.index < len(_PATTERNS)
-    return f"matches {(*_PATTERNS, *patterns)[found.index]}" + ("" if own else " of --exclude")
+    return f"matches {(*_PATTERNS, *patterns)[index]}" + ("" if index < len(_PATTERNS) else " of --exclude")
 
 
 def why_marked(names: frozenset[str]) -> str | None:
@@ -34,7 +38,21 @@ def why_marked(names: frozenset[str]) -> str | None:
     return f"{_MARKERS[marker]}: it has {marker}" if marker else None
 
 
+def _own_match(path: str) -> int | None:
+    """Return which of charhost's own patterns matches: without others a server starts without their library."""
+    *folders, _ = names = path.split("/")
+    names += [f"{folder}/" for folder in folders]
+    return next((i for i, own in enumerate(_PATTERNS) if any(fnmatchcase(name, own) for name in names)), None)
+
+
+def _last_match(path: str, patterns: tuple[str, ...]) -> int | None:
+    found = _matcher(patterns).check_file(path)
+    return found.index if found.include else None
+
+
 @lru_cache(maxsize=16)
 def _matcher(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
     # The others, which are used where they are installed, take no names that are not UTF-8.
     return GitIgnoreSpec.from_lines([*_PATTERNS, *patterns], backend="simple")

@@ -19,7 +19,7 @@ def _token(name: str) -> str:
 Token = Annotated[str, AfterValidator(_token)]
 
 
-class FleetSettings(BaseModel):
+class FleetSettings(BaseModel, defer_build=True):
     """Several servers with one character set; without `fleet` nothing of it is imported."""
 
     fleet: str | None = Field(

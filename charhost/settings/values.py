@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
@@ -96,6 +95,8 @@ def _split(patterns: str | Sequence[str]) -> list[str]:
 
 
 def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    from pathspec import GitIgnoreSpec  # validated only where there are some: most servers have none
+
     for pattern in patterns:
         try:
             GitIgnoreSpec.from_lines([pattern])

@@ -9,7 +9,7 @@ from charhost.settings.values import AbsolutePath, EngineAddress, HttpUrl
 EMBEDDED = "embedded"
 
 
-class VoiceSettings(BaseModel):
+class VoiceSettings(BaseModel, defer_build=True):
     """The engines that speak and hear; without any, nothing of them is imported."""
 
     voice: bool = Field(False, description="Speak and hear on this machine: --tts embedded --stt embedded.")

@@ -1,4 +1,4 @@
-"""The endpoints for status, health and metrics."""
+"""The endpoints for status and metrics."""
 
 import re
 
@@ -8,12 +8,11 @@ from prometheus_client.exposition import choose_encoder
 from charhost.errors import SetNotFound
 from charhost.loading.character_metrics import END
 from charhost.sets.named_set import NamedSet
-from charhost.web.caller_view import ONE_SET, key_view, reloadable
+from charhost.web.caller_view import ONE_SET, reloadable
 from charhost.web.http.operation import Operation, Response
 from charhost.web.http.problems import json_response
-from charhost.web.keys import AUTHORITY, FLEET, METRICS, MODELS, SESSIONS, SETS, SETTINGS
-from charhost.web.schemas import Health, InProgress, Ready, Status
-from charhost.web.voice import engine_health
+from charhost.web.keys import METRICS, SESSIONS, SETS, SETTINGS
+from charhost.web.schemas import InProgress, Status
 
 _NO_VERSION = re.compile(r"version=(?!\d{1,3}(\.\d{1,3}){2}\s*([;,]|$))[^;,]*", re.ASCII)
 
@@ -46,54 +45,6 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
         left_out=manager.disk.omissions if manager.disk else (),
         left_running=manager.left_running,
     )
-
-
-@Operation(
-    "Whether there is a character to talk to",
-    "Operate",
-    responses={200: Response.json(Health, "The server runs; `ok` is false, with a reason, for an empty set.")},
-)
-async def health(request: web.Request) -> web.StreamResponse:
-    characters = [found.manager.current for found in key_view(request)]
-    authority, models = request[AUTHORITY], request.app[MODELS]
-    # A monitor without a key wants to know about the server, not about the view of every key.
-    is_ok = any(characters) if authority.chat else any(named.manager.current for named in request.app[SETS])
-    llm, membership = await models.state(), request.app.get(FLEET)
-    found = Health(
-        ok=is_ok,
-        characters=sum(map(len, characters)),
-        generation=characters[0].generation if characters else 0,
-        llm=llm,
-        llm_up=llm == "up",
-        **await engine_health(request.app),
-        reason=None if is_ok else "no character is loaded",
-        fleet=membership.state if membership is not None else None,
-        habits=(models.habits() or None) if authority.admin else None,
-        model=models.selection.description if authority.admin else None,
-    )
-    return json_response(found)
-
-
-@Operation(
-    "Whether a load balancer may send clients here",
-    "Operate",
-    responses={
-        200: Response.json(Ready, "It may."),
-        503: Response.json(Ready, "It may not: the server is starting or leaving, is empty, or follows no fleet."),
-    },
-)
-async def ready(request: web.Request) -> web.StreamResponse:
-    why = _why_not_ready(request.app)
-    return json_response(Ready(ready=why is None, reason=why), 200 if why is None else 503)
-
-
-def _why_not_ready(app: web.Application) -> str | None:
-    if app[SESSIONS].closing:
-        return "leaving"
-    membership = app.get(FLEET)
-    if membership is not None and (why := membership.why_not_ready) is not None:
-        return why
-    return None if any(named.manager.current for named in app[SETS]) else "empty"
 
 
 @Operation(

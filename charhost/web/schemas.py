@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from charhost.llm.model import ServerHabits
 from charhost.report import LeftOut, LeftRunning, PathText, ReloadReport, Serving, SessionImpact, absent
 from charhost.watch.health import WatcherStatus
 from charhost.web.http.problem_document import ProblemDocument
@@ -160,35 +159,5 @@ class Status(_ResponseModel):
     )
 
 
-class Health(BaseModel, frozen=True):
-    """Whether conversations are possible; `stt_up`, `tts_up` and `voice_cloning_up` are for unmute's clients."""
-
-    ok: bool
-    characters: int
-    generation: int
-    llm: Literal["offline", "up", "down"]
-    stt_up: bool
-    tts_up: bool
-    llm_up: bool
-    voice_cloning_up: bool
-    reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
-    fleet: Literal["up", "down"] | None = Field(
-        default=None, exclude_if=absent, description="Whether the engine of the fleet can be reached; with a fleet."
-    )
-    habits: list[ServerHabits] | None = Field(
-        default=None, exclude_if=absent, description="Parts of requests that models' servers refuse; for admins."
-    )
-    model: str | None = Field(
-        default=None, exclude_if=absent, description="The model that is used, and how to choose another; for admins."
-    )
-
-
 class RejectedReload(ReloadReport, ProblemDocument):
     """A reload that changed nothing: the refusal, and the report of the attempt."""
-
-
-class Ready(_ResponseModel):
-    """Whether a load balancer may send clients here."""
-
-    ready: bool
-    reason: str | None = Field(description="`starting`, `behind`, `leaving`, `cut_off` or `empty`.")

@@ -13,10 +13,10 @@ from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.speech.engines import NO_ENGINES, Engines, HasState
 from charhost.web.keys import EARS, ENGINES, METRICS, SETS, SETTINGS
-from charhost.web.schemas import SpeakingVoice
 
 if TYPE_CHECKING:
     from charhost.speech.ears import Ears
+    from charhost.web.schemas import SpeakingVoice
 
 
 def use_engines(app: web.Application, engines: Engines | None) -> None:
@@ -35,6 +35,8 @@ async def voices_of(app: web.Application, characters: list[Character]) -> list[S
     voices = app[ENGINES].voices
     if voices is None:
         return [None for _ in characters]
+    from charhost.web.schemas import SpeakingVoice  # only requests for characters have use for it
+
     return [
         SpeakingVoice(backend=voice.engine, name=voice.name, exact=voice.is_exact, why=voice.why or None)
         for voice in await voices.of_all(characters)

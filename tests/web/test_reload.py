@@ -1,4 +1,4 @@
-"""Reload, status, health and metrics over HTTP."""
+"""Reload, status and metrics over HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS, SETS
+from charhost.web.keys import SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
 from tests.web.named_set import client, set_name, start_app
@@ -448,47 +448,6 @@ async def test_status_counts_the_sessions_of_each_generation(client: Client) -> 
             await new.receive()
             generations = (await get(client, "/v1/characters/status"))["generations"]
     assert generations == [{"generation": 2, "sessions": 1}, {"generation": 1, "sessions": 1}]
-
-
-# GET /v1/health
-
-
-@pytest.mark.of_default_set
-async def test_health_is_well_while_a_character_is_loaded(client: Client) -> None:
-    """Health has the fields that Unmute's frontend reads, and that no model is connected."""
-    assert await get(client, "/v1/health") == {
-        "ok": True,
-        "characters": 1,
-        "generation": 1,
-        "llm": "offline",
-        "stt_up": False,
-        "tts_up": False,
-        "llm_up": False,
-        "voice_cloning_up": False,
-    }
-
-
-@pytest.mark.parametrize(("state", "up"), [("offline", False), ("down", False), ("up", True)])
-async def test_health_shows_an_unreachable_model(
-    client: Client, monkeypatch: pytest.MonkeyPatch, state: str, up: bool
-) -> None:
-    """An unreachable model is shown and does not make health fail, since characters can still be reloaded."""
-
-    async def known() -> str:
-        return state
-
-    monkeypatch.setattr(client.app[CONVERSATIONS].models, "state", known)
-    health = await get(client, "/v1/health")
-    assert (health["ok"], health["llm"], health["llm_up"]) == (True, state, up)
-
-
-@pytest.mark.parametrize("source", ["def broken(:", "raise SystemExit"])
-async def test_a_failed_reload_never_makes_health_fail(client: Client, write: Write, source: str) -> None:
-    """While the set of before serves, health stays as it is."""
-    before = await get(client, "/v1/health")
-    write("ada.py", source)
-    assert (await client.post(RELOAD, json={})).status == 422
-    assert await get(client, "/v1/health") == before
 
 
 # GET /metrics

@@ -66,12 +66,3 @@ async def test_its_manager_asks_for_no_consent(client: Client) -> None:
     assert client.app is not None
     manager = client.app[SETS].default.manager
     assert (isinstance(manager, CharacterManager), manager.consent, FLEET in client.app) == (True, None, False)
-
-
-async def test_it_is_ready_while_it_has_a_character(client: Client, directory: Path) -> None:
-    """A load balancer finds a server that is empty or stopping not ready, with the reason."""
-    assert client.app is not None
-    assert await (await client.get("/v1/ready")).json() == {"ready": True, "reason": None}
-    client.app[SETS].default.manager.release()
-    empty = await client.get("/v1/ready")
-    assert (empty.status, await empty.json()) == (503, {"ready": False, "reason": "empty"})
