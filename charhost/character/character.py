@@ -185,7 +185,7 @@ class ModelChoice(BaseModel):
     With a `url` of its own a character is never sent the server's key, but that of the variable `api_key_env`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     model: _Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None

@@ -24,7 +24,7 @@ log = logging.getLogger("charhost.reload")
 
 MOST_NAME = 200
 
-_SERVERS_CHOICE = ModelChoice()
+_SERVERS_CHOICE = ModelChoice.model_construct()
 _KNOWN_TOOLS = ", ".join(HOST_TOOLS)
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 

@@ -6,13 +6,27 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from charhost.cli.client_options import configured
 from charhost.errors import SettingsError
 from charhost.memory.collector import collector_paused
 from charhost.settings import Settings, is_secret, settings_by_group
 
+app = typer.Typer(add_completion=False)
 
+
+class _WithGivenOptions(TyperCommand):
+    """The command; it processes the options in the command line only, as typer makes a validator for each one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if "help" not in given and not ctx.resilient_parsing:
+            self.params = [option for option in self.params if option.name in given]
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_WithGivenOptions)
 def serve(**options: Any) -> None:
     """Serve characters until SIGINT or SIGTERM."""
     with collector_paused():

@@ -95,14 +95,18 @@ def _split(patterns: str | Sequence[str]) -> list[str]:
 
 
 def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    from pathspec import GitIgnoreSpec  # validated only where there are some: most servers have none
-
     for pattern in patterns:
-        try:
-            GitIgnoreSpec.from_lines([pattern])
-        except ValueError:
-            raise ValueError(f"expected patterns as in .gitignore, separated by commas: {pattern} is none") from None
+        _check_pattern(pattern)
     return patterns
+
+
+def _check_pattern(pattern: str) -> None:
+    from pathspec import GitIgnoreSpec  # most servers have no patterns
+
+    try:
+        GitIgnoreSpec.from_lines([pattern])
+    except ValueError:
+        raise ValueError(f"expected patterns as in .gitignore, separated by commas: {pattern} is none") from None
 
 
 def _entries(text: str | Sequence[str]) -> list[str]:

@@ -28,6 +28,7 @@ finally:
 LATER = {
     "_sqlite3",
     "charhost.character.tool_schema",
+    "charhost.cli.client",
     "charhost.cli.chat",
     "charhost.llm.offline",
     "charhost.sandbox",
@@ -39,6 +40,7 @@ LATER = {
     "charhost.web.responses.handler",
     "jsonschema",
     "markdown_it",
+    "pathspec",
     "referencing",
     "rich",
 }
