@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from charhost.threads.job_queue import JobQueue, Pool
-from charhost.threads.worker import Job
+from charhost.threads.worker import Job, Worker
 
 # Most calls take far less, and a conversation waits for each.
 _GROW_AFTER = 0.01
 
 
 class Calls(JobQueue):
-    """Calls of one owner, each waited for alone: those that come together share a thread while it is quick."""
+    """Calls of one owner, each waited for alone: those that come together share a thread while it is quick.
+
+    The event loop is woken when a thread has run all that wait, or at the next tick: to wake it is to hand over the
+    interpreter lock, which takes longer than most calls.
+    """
 
     def __init__(self, pool: Pool, owner: str, deadline: float, interrupt: bool) -> None:
         super().__init__(pool, (), owner, deadline, interrupt, _GROW_AFTER)
         self._made = self._known = 0  # calls, until now and until the last tick
         self._waited_for: dict[int, asyncio.Future[Any]] = {}
+        self._outcomes: deque[tuple[int, Any]] = deque()
         self._tick()
 
     @property
@@ -33,9 +39,8 @@ class Calls(JobQueue):
         self._waited_for[index] = future
         with self._lock:
             self._waiting.append((index, (job, self._owner)))
-            has_taker = bool(self._takers)
-        if not has_taker and self._pool.has_room(self._owner):
-            self._start()
+        if len(self._waiting) == 1:  # else it goes with those that are to be handed over already
+            self._loop.call_soon(self._hand_over)
         try:
             return await future
         finally:
@@ -45,9 +50,19 @@ class Calls(JobQueue):
             if self.are_over:
                 self._close()
 
+    def take(self, worker: Worker) -> tuple[int, Job] | None:
+        found = super().take(worker)
+        if found is None and self._outcomes:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._settle)
+        return found
+
     def deliver(self, index: int, outcome: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._set, index, outcome)
+        self._outcomes.append((index, outcome))
+
+    def _tick(self) -> None:
+        super()._tick()
+        self._settle()
 
     def _is_slow(self) -> bool:
         # Also where each call is quick: many may wait, and for something that is no work of this process.
@@ -56,10 +71,20 @@ class Calls(JobQueue):
             has_waited = bool(self._waiting) and self._waiting[0][0] < known
         return has_waited or super()._is_slow()
 
-    def _set(self, index: int, outcome: Any) -> None:
-        future = self._waited_for.get(index)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+    def _hand_over(self) -> None:
+        """Begin a thread for the calls of this turn of the event loop, if none will look for them."""
+        with self._lock:
+            has_taker = bool(self._takers) or not self._waiting
+        if not has_taker and self._pool.has_room(self._owner):
+            self._start()
+
+    def _settle(self) -> None:
+        """End the calls that have an outcome."""
+        while self._outcomes:
+            index, outcome = self._outcomes.popleft()
+            future = self._waited_for.get(index)
+            if future is not None and not future.done():
+                future.set_result(outcome)
 
     def _give_up(self, index: int) -> None:
         with self._lock:
