@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from charhost import __version__
 from charhost.cli.output import prepare_streams
-from charhost.memory.collector import collector_paused
+from charhost.memory.collector import importing
 
 # Each command with its sentence in the list of all, for which it is not imported.
 _COMMANDS = {
@@ -38,6 +38,10 @@ _REMOTE = ("reload", "rollback", "resume", "history", "status")
 
 class _Group(TyperGroup):
     """The commands, of which that in the command line is imported, and the others are only listed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with importing():  # typer imports pydantic to look at an option
+            return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
@@ -72,7 +76,7 @@ def main() -> None:
 def imported(name: str) -> Any:
     """Return a command as its module has it, which is imported."""
     single = typer.Typer(add_completion=False)
-    with collector_paused():
+    with importing():
         module = import_module(f"charhost.cli.{_MODULES.get(name, name)}")
     if isinstance(group := getattr(module, "app", None), typer.Typer):
         return typer.main.get_command(group)

@@ -1,6 +1,5 @@
 """charhost serve: an option for each setting that is no key."""
 
-import gc
 import inspect
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
@@ -10,7 +9,7 @@ from typer.core import TyperCommand
 
 from charhost.cli.client_options import configured
 from charhost.errors import SettingsError
-from charhost.memory.collector import collector_paused
+from charhost.memory.collector import importing
 from charhost.settings import Settings, is_secret, settings_by_group
 
 app = typer.Typer(add_completion=False)
@@ -29,11 +28,10 @@ class _WithGivenOptions(TyperCommand):
 @app.command(cls=_WithGivenOptions)
 def serve(**options: Any) -> None:
     """Serve characters until SIGINT or SIGTERM."""
-    with collector_paused():
+    with importing():
         from charhost.cli import logs
         from charhost.web.serve import serve as serve_app
 
-        gc.freeze()  # modules stay, and a look at all of them takes longer than to import many
     settings = configured(**options)
     try:
         logs.configure(settings)

@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from charhost.speech.hearing import Hearing
-from charhost.speech.speech import EngineState, Speech, Voices
-
 if TYPE_CHECKING:
+    from charhost.speech.hearing import Hearing
+    from charhost.speech.speech import EngineState, Speech, Voices
     from charhost.speech.vad import Detector
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 from contextlib import ExitStack
+from gc import freeze
 
-from charhost.memory.collector import YOUNG, collector_paused, in_slices
+import pytest
+
+from charhost.memory.collector import YOUNG, collector_paused, importing, in_slices
 
 
 def test_the_last_pause_that_ends_resumes_the_collector() -> None:
@@ -65,3 +68,12 @@ def test_the_objects_of_many_items_are_looked_at_in_slices() -> None:
     finally:
         gc.callbacks.remove(note)
     assert (found, collections) == (items, [1, 1])
+
+
+def test_the_collector_does_not_look_at_what_was_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects that were made while modules were imported are left out of later collections."""
+    monkeypatch.setattr(gc, "freeze", freeze)
+    with importing():
+        module = {"names": ["importing"]}
+    assert all(found is not module for found in gc.get_objects())
+    assert gc.isenabled()
