@@ -26,7 +26,7 @@ class Calls(JobQueue):
         self._made = self._known = 0  # calls, until now and until the last tick
         self._waited_for: dict[int, asyncio.Future[Any]] = {}
         self._outcomes: deque[tuple[int, Any]] = deque()
-        self._tick()
+        self._tick_later()
 
     @property
     def are_over(self) -> bool:

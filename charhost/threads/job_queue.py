@@ -97,6 +97,9 @@ class JobQueue:
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
         if self._is_slow() and len(self._workers) < MOST_THREADS and self._have_room():
             self._start()
+        self._tick_later()
+
+    def _tick_later(self) -> None:
         self._tick_handle = self._loop.call_later(_TICK, self._tick)
 
     def _is_slow(self) -> bool:

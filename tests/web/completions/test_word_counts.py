@@ -46,5 +46,5 @@ async def test_calls_for_a_turn(
     """A request is validated once, and takes few calls until its last word."""
     async with relayed(settings, aiohttp_client) as client:
         validations = count_calls(monkeypatch, ChatRequest, "model_validate")
-        assert await least_calls(lambda: lines(client)) < 620
+        assert await least_calls(lambda: lines(client)) < 540
         assert validations.number == 6

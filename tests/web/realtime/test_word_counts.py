@@ -58,4 +58,4 @@ async def test_calls_for_a_turn(aiohttp_client: Callable[..., Awaitable[Client]]
             await caller.send("response.create")
             await caller.until("response.done")
 
-        assert await least_calls(turn) < 590
+        assert await least_calls(turn) < 535
