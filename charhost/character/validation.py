@@ -24,7 +24,7 @@ log = logging.getLogger("charhost.reload")
 
 MOST_NAME = 200
 
-_SERVERS_CHOICE = ModelChoice.model_construct()
+_SERVERS_CHOICE = ModelChoice.model_construct()  # most sets have no other, so that the model is never built
 _KNOWN_TOOLS = ", ".join(HOST_TOOLS)
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ _PATTERNS = (
     *(f"*_{side}_[0-9]*.py" for side in ("BACKUP", "BASE", "LOCAL", "REMOTE")),  # of a git mergetool
     *("site-packages/", "node_modules/"),
 )
+_ANY_OWN = re.compile("|".join(map(translate, _PATTERNS)))
 
 # An entry of that name marks the folder that it is in.
 _MARKERS = {"pyvenv.cfg": "an environment", "conda-meta": "an environment", "CACHEDIR.TAG": "a cache"}
@@ -41,8 +43,8 @@ def why_marked(names: frozenset[str]) -> str | None:
 def _own_match(path: str) -> int | None:
     """Return which of charhost's own patterns matches: without others a server starts without their library."""
     *folders, _ = names = path.split("/")
-    names += [f"{folder}/" for folder in folders]
-    return next((i for i, own in enumerate(_PATTERNS) if any(fnmatchcase(name, own) for name in names)), None)
+    found = filter(_ANY_OWN.match, [*names, *(f"{folder}/" for folder in folders)])
+    return next((i for name in found for i, own in enumerate(_PATTERNS) if fnmatchcase(name, own)), None)
 
 
 def _last_match(path: str, patterns: tuple[str, ...]) -> int | None:

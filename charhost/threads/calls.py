@@ -38,8 +38,9 @@ class Calls(JobQueue):
         self._made += 1
         self._waited_for[index] = future
         with self._lock:
+            is_first = not self._waiting
             self._waiting.append((index, (job, self._owner)))
-        if len(self._waiting) == 1:  # else it goes with those that are to be handed over already
+        if is_first:  # the others of this turn of the loop go with it
             self._loop.call_soon(self._hand_over)
         try:
             return await future
