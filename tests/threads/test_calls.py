@@ -22,13 +22,13 @@ async def test_calls_that_come_together_share_a_thread() -> None:
     assert len(set(found)) <= 4
 
 
-async def test_calls_that_come_together_wake_the_event_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_that_come_together_seldom_wake_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred quick calls, made in the same instant, are handed over together, and so are their results."""
     pool = WorkerPool()
     await pool.run(int, LONG, "one")  # a thread is warm now
     wakes = count_calls(monkeypatch, asyncio.get_running_loop(), "call_soon_threadsafe")
     await asyncio.gather(*(pool.run(threading.get_ident, LONG, "one") for _ in range(100)))
-    assert wakes.number <= 4
+    assert wakes.number < 30  # one, where no thread has to wait for the processor
 
 
 async def test_calls_that_wait_for_many_others_get_more_threads() -> None:
