@@ -28,12 +28,13 @@ from charhost.settings import default_directory
 from scripts.benchmarks import processes
 from tests.conftest import character
 from tests.e2e.environments import node_modules
-from tests.event_tap import event_tap
+from tests.event_tap import RECORDED, event_tap
 
 __all__ = ["event_tap"]
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 ENVIRONMENT["CHARHOST_LLM_URL"] = "none"
+ENVIRONMENT |= RECORDED.environment
 
 # How long anything may take before a test gives up: nothing here is a measurement.
 PATIENCE = 180.0
@@ -80,7 +81,7 @@ async def running(
 ) -> AsyncIterator[Server]:
     """Run a server on a free port until the end of the block."""
     log = directory.parent / "logs" / "server.log"
-    command = (*before, python, "-m", "charhost", "serve", *set_options(set_name, directory))
+    command = (*before, python, "-m", "tests.tapped", "serve", *set_options(set_name, directory))
     options = ("--port", free_port(), "--log-file", str(log), *arguments)
     process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
     assert process.stderr is not None
@@ -144,7 +145,7 @@ class BlockingServer:
         self.directory = directory or good_files(home / "good")
         self.query = "" if set_name == DEFAULT_SET else f"?set={set_name}"
         self.port = port or int(free_port())
-        command = [*before, sys.executable, "-m", "charhost", "serve", *set_options(set_name, self.directory)]
+        command = [*before, sys.executable, "-m", "tests.tapped", "serve", *set_options(set_name, self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port), "--file-deadline", "30", *options],

@@ -519,7 +519,7 @@ class Offline:
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
     """`charhost serve`, as it comes."""
     log, port = tmp_path_factory.mktemp("offline") / "log", free_port()
-    command = [sys.executable, "-m", "charhost", "serve", "--port", port]
+    command = [sys.executable, "-m", "tests.tapped", "serve", "--port", port]
     with open(log, "wb") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=ENVIRONMENT)
     try:

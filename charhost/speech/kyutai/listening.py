@@ -25,6 +25,7 @@ _PAUSE_HEAD = 2
 # The server drops a client that sends nothing for 20 s, and a channel is a part of a GPU.
 _IDLE = 15.0
 _MOST_EVENTS = 1_000
+_MOST_CHARACTERS = 64 << 10
 # Messages that may wait for a server that does not take them: ten minutes of sound.
 _MOST_OUTGOING = int(600 * FRAMES_PER_SECOND)
 
@@ -40,6 +41,7 @@ class KyutaiListening(Listening):
         self._has_more = asyncio.Event()
         self._events: asyncio.Queue[Word | Pause | None] = asyncio.Queue()
         self._words: list[str] = []
+        self._characters = 0  # of the words
         self._fed = 0
         self._flushed_at = -1
         self._numbers = count(1)
@@ -55,7 +57,7 @@ class KyutaiListening(Listening):
 
     def drop(self) -> None:
         self._fed, self._flushed_at, self._failure = 0, -1, None
-        self._words.clear()
+        self._forget_words()
 
     async def events(self) -> AsyncGenerator[Word | Pause, None]:
         while (event := await self._events.get()) is not None:
@@ -73,7 +75,7 @@ class KyutaiListening(Listening):
             return Transcript(" ".join(self._words), fed / 2 / HEARD_RATE)
         finally:
             if final:
-                self._words.clear()
+                self._forget_words()
                 self._failure = None
 
     async def close(self) -> None:
@@ -83,6 +85,10 @@ class KyutaiListening(Listening):
         if self._connection is not None:
             self._connection.cancel()
             await asyncio.gather(self._connection, return_exceptions=True)
+
+    def _forget_words(self) -> None:
+        self._words.clear()
+        self._characters = 0
 
     async def _flush(self) -> None:
         """Wait until the server has heard all that was fed."""
@@ -151,6 +157,9 @@ class KyutaiListening(Listening):
     def _take(self, message: Message, *, is_sure: bool) -> None:
         match message:
             case {"type": "Word", "text": str(text)}:
+                self._characters += len(text)
+                if self._characters > _MOST_CHARACTERS:
+                    raise SpeechError("malformed", "moshi-server sent more words than a turn can have.")
                 self._report(Word(f" {text}" if self._words else text))
                 self._words.append(text)
             case {"type": "Step", "prs": [*heads]} if is_sure and len(heads) > _PAUSE_HEAD:

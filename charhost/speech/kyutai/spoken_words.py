@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Iterator
 
 from charhost.speech.clauses import speakable
+from charhost.speech.failure import SpeechError
 from charhost.speech.kyutai.messages import RATE, Message, number_of
 from charhost.speech.speech import Sound, WordTime
 
+_MOST_TIMED = 10_000
 _WORD = re.compile(r"\s*\S+\s+")
 
 
@@ -39,6 +41,8 @@ class SpokenWords:
         text = message.get("text")
         if not isinstance(text, str) or not text:
             return
+        if len(self._timed) > _MOST_TIMED:
+            raise SpeechError("malformed", "moshi-server sent times of words without their sound.")
         start, end = (round(number_of(message.get(name)) * 1000) for name in ("start_s", "stop_s"))
         self._timed.append((self._sent.popleft() if self._sent else "", WordTime(text, start, end)))
 

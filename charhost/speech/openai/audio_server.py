@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 
+from charhost.jsontext import decoded
 from charhost.logs.line_limit import limited
 from charhost.settings import proxy_for
 from charhost.speech.failure import SpeechError
@@ -24,6 +25,7 @@ _MOST_REQUESTS = 32
 _FIRST_PAUSE = 0.3
 _LONGEST_PAUSE = 2.0
 _MOST_QUOTED = 300
+_MOST_JSON = 1 << 20
 
 
 class RefusedRequest(SpeechError):
@@ -66,8 +68,8 @@ class AudioServer:
     async def json(self, path: str) -> Any:
         """Return the JSON at *path*, None where there is none; raises `SpeechError`."""
         try:
-            async with self._request(hdrs.METH_GET, path) as response:
-                return await response.json(content_type=None) if response.status == 200 else None
+            async with asyncio.timeout(_SILENCE), self._request(hdrs.METH_GET, path) as response:
+                return decoded(await self.beginning(response, _MOST_JSON)) if response.status == 200 else None
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise SpeechError("unreachable", f"{self.title} cannot be reached.") from e
 

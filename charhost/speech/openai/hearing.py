@@ -40,9 +40,10 @@ class OpenAIHearing:
         async with self._server.post("/audio/transcriptions", lambda: self._form(file, language, hint)) as response:
             body = await self._server.beginning(response, _MOST_BYTES)
         try:
-            return str(decoded(body)["text"]).strip()
-        except (ValueError, KeyError, TypeError) as e:
+            text: str = decoded(body)["text"].strip()
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise SpeechError("malformed", "The server that hears sent no transcript.") from e
+        return text
 
     def _form(self, file: bytes, language: str | None, hint: str) -> aiohttp.FormData:
         form = aiohttp.FormData()

@@ -71,6 +71,7 @@ class Microphone:
         self._before: deque[bytes] = deque()
         self._held = bytearray()  # the silence after a guess, which is heard only if speech goes on
         self._is_guessed = self._is_working = False
+        self._is_begun = False  # whether the client knows of the turn
         self._heard_ms = self._committed_ms = 0.0
         self._appended_ms = 0.0  # since the last commit
         self._transcriber.item_id = new_id("item")
@@ -131,6 +132,8 @@ class Microphone:
             most = math.ceil(((detection.prefix_padding_ms or 0) + _ONSET_MS) / FRAME_MS)
             if most != self._before.maxlen:
                 self._before = deque(self._before, most)
+            if before.detection is None:
+                self._turns.is_open = self._is_begun
         elif before.detection is not None:
             self._go_on()
             self._turns.reset()
@@ -193,7 +196,7 @@ class Microphone:
                 await self._start(detection)
 
     async def _start(self, detection: TurnDetection) -> None:
-        item_id = self._transcriber.item_id
+        item_id, self._is_begun = self._transcriber.item_id, True
         self._session.work.hold(item_id)
         begun = max(self._committed_ms, self._heard_ms - len(self._before) * FRAME_MS)
         self._emit("input_audio_buffer.speech_started", item_id=item_id, audio_start_ms=round(begun))
@@ -243,7 +246,7 @@ class Microphone:
         self._turns.reset()
         self._before.clear()
         self._held.clear()
-        self._is_guessed = False
+        self._is_guessed = self._is_begun = False
         self._committed_ms, self._appended_ms = self._heard_ms, 0.0
 
     async def _answer(self, transcribing: asyncio.Task[Transcript | None], latency: Latency | None) -> None:

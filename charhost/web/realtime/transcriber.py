@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +47,7 @@ class Transcriber:
     waiting_ms: float = 0.0
     _listening: Listening | None = None
     _language: tuple[str | None, str] = (None, "")
+    _opened_in: tuple[str | None, str] = (None, "")
     _guess: asyncio.Task[None] | None = None
     _transcripts: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # that are awaited, by item
     _failed: tuple[str, str] = ("", "")  # the item that was last not understood, and why
@@ -56,22 +57,18 @@ class Transcriber:
         self._memory = self._session.budget.holding("audio")
 
     def choose(self, language: str | None, hint: str) -> None:
-        """Use another language or hint from now on."""
-        if (language, hint) != self._language:
-            self._language = language, hint
-            self.close()
+        """Use another language or hint from the next turn on."""
+        self._language = language, hint
 
     def close(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
-            self._finish(listening.close())
+            self._finish(_closed(listening, [*self._transcripts.values()]))
 
     def feed(self, pcm: bytes) -> None:
-        if self._listening is None:
-            self._listening = self._hearing.listen(*self._language)
-            self._tasks.run(self._send_words(self._listening))
+        listening = self._opened()
         self.ms += len(pcm) / BYTES_PER_MS
-        self._listening.feed(pcm)
+        listening.feed(pcm)
 
     def drop(self) -> None:
         """Forget the sound of the turn."""
@@ -100,9 +97,9 @@ class Transcriber:
         self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous)
         for kind in ("added", "done"):
             self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
-        assert self._listening is not None
+        listening = self._opened()
         ms, self.ms, self._guess = self.ms, 0.0, None
-        return self._begin(item, ms, self._transcribe(item, 0, ms / 1000, self._listening))
+        return self._begin(item, ms, self._transcribe(item, 0, ms / 1000, listening))
 
     def understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding, ms: float) -> None:
         """Find the words in parts of an item that a client has made as a whole, of *ms* together."""
@@ -115,6 +112,15 @@ class Transcriber:
         items = list(self._session.conversation.history)
         if items and items[-1].id == item_id:
             raise SpeechError("malformed", message)
+
+    def _opened(self) -> Listening:
+        """Return what listens to the turn, in the language that was chosen before the turn."""
+        if self._listening is not None and not self.ms and self._language != self._opened_in:
+            self.close()
+        if self._listening is None:
+            self._listening, self._opened_in = self._hearing.listen(*self._language), self._language
+            self._tasks.run(self._send_words(self._listening))
+        return self._listening
 
     def _begin(
         self, item: Message, ms: float, work: Coroutine[Any, Any, Result], received: int = 0
@@ -179,6 +185,13 @@ class Transcriber:
         async for event in listening.events():
             if isinstance(event, Word):
                 self._emit(f"{_EVENT}delta", item_id=self.item_id, content_index=0, delta=event.text)
+
+
+async def _closed(listening: Listening, transcripts: Sequence[asyncio.Task[Any]]) -> None:
+    """Close what has listened, after the last words that it finds."""
+    if transcripts:
+        await asyncio.wait(transcripts)
+    await listening.close()
 
 
 async def _guess(listening: Listening) -> None:

@@ -21,7 +21,8 @@ DELAY = 6
 class MoshiServer:
     """Hears a word in each loud frame that follows a quiet one, the next of *words*; a slot is taken by a connection.
 
-    *fault* is `full`, `cut` (after the first sound or step), `nonsense`, `twice` (markers) or `refuse`, a wrong key.
+    *fault* is `full`, `cut` (after the first sound or step), `nonsense`, `twice` (markers), `flood` (of words that no
+    one said) or `refuse`, a wrong key.
     """
 
     words: deque[str] = field(default_factory=lambda: deque(("Good", "evening.", "dear", "guest.")))
@@ -72,6 +73,13 @@ class MoshiServer:
                 await _send(socket, "Error", message="no free channels")
             elif self.fault == "nonsense":
                 await socket.send_bytes(b"\xc1")
+            elif self.fault == "flood":
+                await _send(socket, "Ready")
+                for _ in range(10):
+                    await _send(socket, "Word", text="x" * 8_000, start_time=0.0)
+                for _ in range(10_002):
+                    await _send(socket, "Text", text="x", start_s=0.0, stop_s=1.0)
+                await asyncio.Event().wait()
             else:
                 await _send(socket, "Ready")
                 yield socket

@@ -97,7 +97,14 @@ async def test_no_sound_needs_no_server(server: MoshiServer, listening: KyutaiLi
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [("full", "busy"), ("cut", "unreachable"), ("nonsense", "malformed"), ("refuse", "refused")]
+    ("fault", "kind"),
+    [
+        ("full", "busy"),
+        ("cut", "unreachable"),
+        ("nonsense", "malformed"),
+        ("flood", "malformed"),
+        ("refuse", "refused"),
+    ],
 )
 async def test_faults(server: MoshiServer, listening: KyutaiListening, fault: str, kind: str) -> None:
     """A failure is that of the turn's transcript, and the next turn is heard."""

@@ -81,7 +81,14 @@ async def test_leaving_closes_the_connection(server: MoshiServer, speech: Kyutai
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [("full", "busy"), ("cut", "unreachable"), ("nonsense", "malformed"), ("refuse", "refused")]
+    ("fault", "kind"),
+    [
+        ("full", "busy"),
+        ("cut", "unreachable"),
+        ("nonsense", "malformed"),
+        ("flood", "malformed"),
+        ("refuse", "refused"),
+    ],
 )
 async def test_faults(server: MoshiServer, speech: KyutaiSpeech, fault: str, kind: str) -> None:
     """Each is an error of its kind, whose text has no address."""

@@ -79,6 +79,7 @@ async def test_digital_silence_has_no_words(server: AudioServer, hearing: OpenAI
         ((429, {"Retry-After": "60"}, b""), "busy"),
         ((200, {}, b"<html>"), "malformed"),
         ((200, {}, b"{}"), "malformed"),
+        ((200, {}, b'{"text": null}'), "malformed"),
         ((200, {}, None), "unreachable"),
     ],
 )

@@ -184,3 +184,12 @@ async def test_lists_of_voices(server: AudioServer, listed: Any, ids: list[str])
     assert [voice.id for voice in await speech.voices()] == ids
     assert await speech.state() == "up"
     await speech.close()
+
+
+async def test_a_list_of_voices_without_end(server: AudioServer) -> None:
+    """A list of more than a MiB is none; no more of it is read."""
+    server.listed = ["x" * 100] * 50_000
+    speech = OpenAISpeech(server.url, None, None)
+    with pytest.raises(SpeechError):
+        await speech.voices()
+    await speech.close()

@@ -267,3 +267,16 @@ async def test_detection_turned_off_in_the_middle(aiohttp_client: Start, setting
         await caller.send("input_audio_buffer.commit")
         completed = await caller.until(TRANSCRIBED)
         assert (completed["item_id"], completed["transcript"]) == (started["item_id"], "What time is it?")
+
+
+async def test_detection_turned_on_again(aiohttp_client: Start, settings: Settings) -> None:
+    """A turn that is open goes on when the detection is turned off and on: it begins once, and ends by itself."""
+    client, _ = await serving(aiohttp_client, settings, scripted_engines())
+    async with speaking(client) as caller:
+        await caller.append(tone(500))
+        started = await caller.until("input_audio_buffer.speech_started")
+        await caller.update(audio={"input": {"turn_detection": None}})
+        await caller.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+        await caller.append(tone(500) + silence(700))
+        completed = await caller.until(TRANSCRIBED)
+        assert (completed["item_id"], completed["transcript"]) == (started["item_id"], "What time is it?")

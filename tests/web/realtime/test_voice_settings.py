@@ -71,3 +71,20 @@ class PreparedSpeech(ScriptedSpeech):
 
     async def prepare(self, voices: Sequence[Voice]) -> None:
         self.prepared += voices
+
+
+@pytest.mark.parametrize("moment", ["speech", "pause"])
+async def test_another_language_in_the_middle_of_a_turn(aiohttp_client: Start, settings: Settings, moment: str) -> None:
+    """A language applies from the next turn on: the words of the one under way are not lost."""
+    hearing = ScriptedHearing()
+    client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=hearing))
+    async with speaking(client) as caller:
+        await caller.append(tone(1_000) + silence(350 if moment == "pause" else 0))
+        await until(lambda: hearing.guesses if moment == "pause" else hearing.open)
+        await caller.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
+        await caller.append(silence(700))
+        assert (await caller.until(TRANSCRIBED))["transcript"] == "What time is it?"
+        await caller.say(1_000)
+        assert (await caller.until(TRANSCRIBED))["transcript"] == "What time is it?"
+    assert hearing.hints == [(None, ""), ("fr", "")]
+    await until(lambda: not hearing.open)
