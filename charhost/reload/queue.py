@@ -70,8 +70,10 @@ class ReloadQueue:
                 attempt.clock.lap("queue")
                 self.running = attempt
                 return await self._run(attempt)
-        except asyncio.CancelledError:  # by `close`, at its deadline; a caller that waits still gets a response
-            raise (self._refusal or stopping)() from None
+        except asyncio.CancelledError:
+            if self._refusal is None:  # the event loop ends, as when a server is stopped before it has started
+                raise
+            raise self._refusal() from None  # by `close`, at its deadline; a caller that waits still gets a response
         finally:
             if self.running is attempt:
                 self.running = None

@@ -151,6 +151,20 @@ async def test_close_abandons_a_reload_at_its_deadline(manager: CharacterManager
     assert (state(manager), manager.running) == (before, None)
 
 
+async def test_the_end_of_the_event_loop_is_no_fault(manager: CharacterManager, write: Write, gate: Gate) -> None:
+    """A server that is stopped while it loads its first set ends its tasks, and finds no exception in them."""
+    write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
+    caller = asyncio.create_task(manager.reload_characters())
+    await gate.until_reached()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert [task for task in tasks if not task.cancelled() and task.exception()] == []
+    assert caller.cancelled()
+    gate.opened.set()
+
+
 async def test_abandoned_reload_is_reported_to_listeners(manager: CharacterManager, write: Write, gate: Gate) -> None:
     """A listener that is notified of the beginning of a reload is notified of its end, too, when it is given up."""
     begun, ended = list[str](), list[tuple[str, str]]()

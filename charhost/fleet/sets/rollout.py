@@ -17,6 +17,7 @@ from charhost.fleet.record import (
     vote_subject,
 )
 from charhost.fleet.records import Found
+from charhost.fleet.sets.restoring import restore
 from charhost.fleet.sets.shared_set import SharedSet
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.attempt import Attempt
@@ -64,6 +65,9 @@ class Coordinator:
         shared, began = self._shared, self._shared.node.clock()
         try:
             found = await shared.read()
+            if shared.is_lost:  # by a writer without the key, a moment ago
+                await restore(shared)
+                found = await shared.read()
             register = self._free(found)
             root, alive = await asyncio.gather(shared.upload(StoredSet.of(swap.after)), shared.node.alive())
             proposed = register.propose(self._proposal(attempt, swap, register.epoch + 1, root, tuple(sorted(alive))))

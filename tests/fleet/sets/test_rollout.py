@@ -210,6 +210,14 @@ async def test_a_register_of_another_key_changes_nothing_and_is_replaced(three: 
     assert (await n1.reload()).generation == 2
 
 
+async def test_a_register_of_another_key_refuses_no_reload(three: Cluster) -> None:
+    """A node that meets one before it has been replaced puts back what it serves, and reloads."""
+    n1 = three.members["n1"]
+    n1.write("bob.py", character("Bob"))
+    three.store.damage("state.desired", b"of another writer")
+    assert (await n1.reload()).generation == 2
+
+
 async def test_a_vote_of_another_key_is_none(three: Cluster) -> None:
     """A failed vote that was written without the key aborts nothing, and is counted."""
     n1, n2 = three.members["n1"], three.members["n2"]
