@@ -102,6 +102,11 @@ class ModuleSpace:
         return self._sources.threads.get(path)
 
     @property
+    def executed(self) -> int:
+        """The number of its files whose modules it has."""
+        return len(self._sources.executed)
+
+    @property
     def unended(self) -> set[str]:
         """The files, helpers too, that were executed and not unloaded, or have started threads."""
         return {*self._sources.executed, *self._sources.threads}

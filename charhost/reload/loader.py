@@ -11,26 +11,22 @@ from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
 from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
-from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
-from charhost.loading.unloading import Unloading
 from charhost.memory.collector import collector_paused
-from charhost.metrics import Metrics
 from charhost.reload.duplicates import duplicates
 from charhost.reload.garbage import Garbage
+from charhost.reload.loader_context import LoaderContext
 from charhost.reload.turns import in_turns
 from charhost.report import DEFAULT_SET, FileError, LeftRunning
 from charhost.settings import Settings
 from charhost.text import display
-from charhost.threads.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from charhost.sandbox.sandbox import Sandbox
@@ -38,32 +34,6 @@ if TYPE_CHECKING:
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
 _MOST_DIRECTORIES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class LoaderContext:
-    """The parts that the loaders of all character sets share; lives as long as the application."""
-
-    pool: WorkerPool = field(default_factory=WorkerPool)
-    unload_deadline: float = 5.0
-    metrics: CharacterMetrics = field(default_factory=CharacterMetrics)
-    spaces: WeakSet[ModuleSpace] = field(default_factory=WeakSet)
-
-    @cached_property
-    def unloading(self) -> Unloading:
-        return Unloading(self.pool, self.unload_deadline)
-
-    @property
-    def builds_alive(self) -> int:
-        return len(self.spaces)
-
-    def show_in(self, metrics: Metrics) -> None:
-        metrics.builds_alive.set_function(lambda: self.builds_alive)
-        metrics.threads_stuck.set_function(lambda: self.pool.stuck)
-
-    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
-        """Return the encoded metrics of the characters, and how many of their collectors failed."""
-        return await self.metrics.collect(self.pool, encode)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,8 @@ from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, Consent, FromHistory, Order, Source
-from charhost.reload.loader import Loader, LoaderContext
+from charhost.reload.loader import Loader
+from charhost.reload.loader_context import LoaderContext
 from charhost.reload.messages import GIVEN_UP, count, none_loaded, not_all_loaded, why_refused, write_log
 from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest

@@ -14,7 +14,7 @@ from charhost.errors import SetNotFound, StateError
 from charhost.loading.character_metrics import Encode
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt
-from charhost.reload.loader import LoaderContext
+from charhost.reload.loader_context import LoaderContext
 from charhost.reload.manager import CharacterManager
 from charhost.reload.queue import stopping
 from charhost.reload.request import ReloadRequest
@@ -69,6 +69,10 @@ class CharacterSets:
 
     def __iter__(self) -> Iterator[NamedSet]:
         return iter(self._sets.values())
+
+    @property
+    def files_alive(self) -> int:
+        return self._context.files_alive
 
     def view(self, names: frozenset[str] | None = None) -> SetsView:
         """Return the view of a caller that may use the sets of these *names*; None: all."""

@@ -16,7 +16,7 @@ from charhost.memory.allocator import return_large_blocks
 from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import BUDGET, SESSIONS
+from charhost.web.keys import BUDGET, SESSIONS, SETS
 from charhost.web.process.forks import give_up_in_children
 from charhost.web.process.server_loop import FewAtOnce, ServerLoop, most_connections
 from charhost.web.process.signals import signals
@@ -24,6 +24,8 @@ from charhost.web.process.watchdog import watchdog
 from charhost.web.security.tls import tls_context
 
 log = logging.getLogger("charhost.web")
+
+_FILE = 12 << 10  # bytes that a character takes, with its modules
 
 
 def serve(settings: Settings, app: web.Application | None = None) -> None:
@@ -57,7 +59,11 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
 
 async def _collecting(app: web.Application) -> AsyncIterator[None]:
     """Collect garbage in quiet moments: the collector is that of the process, which the application has for itself."""
-    collections = QuietCollections(lambda: app[BUDGET].in_use, lambda: app[SESSIONS].are_closing)
+
+    def held() -> int:
+        return app[BUDGET].in_use + app[SETS].files_alive * _FILE
+
+    collections = QuietCollections(held, lambda: app[SESSIONS].are_closing)
     yield
     collections.close()
 

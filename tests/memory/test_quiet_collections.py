@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from gc import freeze, unfreeze
 
 import pytest
 
+from charhost.memory import quiet_collections
 from charhost.memory.collector import collect_young, collector_paused, freeze_old
 from charhost.memory.quiet_collections import QuietCollections
 
@@ -23,6 +25,12 @@ class Ring:
     def __init__(self, content: bytes = b"") -> None:
         self.own = self
         self.content = content
+
+
+def rings_of(blocks: int) -> tuple[weakref.ref[Ring], list[Ring]]:
+    """Return as many rings as need more than so many blocks, and a reference to one of them."""
+    rings = [Ring() for _ in range(blocks)]
+    return weakref.ref(rings[0]), rings
 
 
 @pytest.fixture
@@ -55,11 +63,10 @@ async def looked(collections: QuietCollections) -> None:
 
 
 async def test_old_garbage_is_collected_in_a_quiet_moment(collections: QuietCollections) -> None:
-    """A cycle that has outlived a slice is freed once the process has little to do."""
-    ring = weakref.ref(held := Ring())
-    for _ in range(QuietCollections._DUE):
-        gc.collect()
-    del held
+    """Cycles that have outlived a slice are freed once there is little to do, and as much has grown."""
+    ring, rings = rings_of(collections._BLOCKS + sys.getallocatedblocks() // 8)
+    gc.collect()
+    del rings
     gc.collect()
     assert ring() is not None
     await collected(ring)
@@ -69,21 +76,27 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
     collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under load that does not cease, it is freed once there may be much of it."""
-    collections._most = 20
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
-    ring = weakref.ref(held := Ring())
+    ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 8))
     gc.collect()
-    del held
-    async with asyncio.timeout(LIMIT):
-        while ring() is not None:
-            gc.collect()
-            await asyncio.sleep(0)
+    del rings
+    await collected(ring)
+
+
+async def test_little_garbage_waits(collections: QuietCollections, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A growth that is small beside what is in use has nothing looked at, in quiet moments neither."""
+    ring, rings = rings_of(collections._BLOCKS // 8)
+    gc.collect()
+    del rings
+    await looked(collections)
+    await looked(collections)
+    assert ring() is not None
 
 
 async def test_few_objects_that_hold_much_are_waited_for_less(
     collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old garbage is freed under load as soon as the process has grown by as much as may wait."""
+    """Old garbage is freed under load as soon as the process has grown by as many bytes as may wait."""
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
     ring = weakref.ref(held := Ring(b"x" * (QuietCollections._BYTES * 2)))
     gc.collect(1)
@@ -91,30 +104,48 @@ async def test_few_objects_that_hold_much_are_waited_for_less(
     await collected(ring)
 
 
-async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the budget accounts for is not looked through each time that it grows."""
+@pytest.mark.parametrize("size", [QuietCollections._BYTES * 2, 1])
+async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """What the budget accounts for, in few objects or in many, is not looked through each time that it grows."""
+    looks = list[None]()
     monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
-    looks: list[QuietCollections] = []
-    monkeypatch.setattr(QuietCollections, "_collect", looks.append)
-    in_use = bytearray()
-    with closing(QuietCollections(lambda: len(in_use))) as collections:
-        in_use.extend(b"x" * (QuietCollections._BYTES * 2))
+    monkeypatch.setattr(quiet_collections, "collect_everything", lambda: looks.append(None))
+    in_use: list[bytes] = []
+    with closing(QuietCollections(lambda: sum(map(len, in_use)))) as collections:
+        blocks = 3 * (collections._BLOCKS + sys.getallocatedblocks() // 8) if size == 1 else 1
+        in_use.extend(bytes([65]) * max(size, collections._HELD_BLOCK) + b"x" for _ in range(blocks))
+        await looked(collections)
         await looked(collections)
     assert looks == []
 
 
-async def test_much_garbage_is_waited_for_less(collections: QuietCollections) -> None:
-    """The more of the new objects were garbage, the sooner they are collected without a quiet moment."""
-    collections._slices = 300
-    collections._collect()
-    assert collections._most == QuietCollections._MOST
-    rings = [Ring() for _ in range(100_000)]
-    gc.freeze()
-    del rings
-    collections._slices = 100
-    collections._collect()
-    assert collections._most <= 20
+async def test_a_build_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the collector is paused, as in a build of many characters, nothing is collected."""
+    looks = list[None]()
+    monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
+    monkeypatch.setattr(quiet_collections, "collect_everything", lambda: looks.append(None))
+    with closing(QuietCollections()) as collections:
+        with collector_paused():
+            made = b"x" * (QuietCollections._BYTES * 2)
+            await looked(collections)
+            await looked(collections)
+            assert looks == []
+        await looked(collections)
+        await looked(collections)
+    assert (len(looks) > 0, len(made)) == (True, QuietCollections._BYTES * 2)
+
+
+async def test_memory_does_not_grow_by_garbage_that_is_made_again_and_again(
+    collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage that takes the place of garbage is found as the first was: it is memory in use that counts."""
+    monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
+    for _ in range(3):
+        ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 8))
+        gc.collect()
+        del rings
+        await collected(ring)
 
 
 async def test_a_slice_does_not_look_at_what_earlier_ones_have_left(collections: QuietCollections) -> None:
@@ -148,17 +179,3 @@ async def test_everything_is_thawed_at_the_end(collections: QuietCollections) ->
     thresholds = collections._thresholds
     collections.close()
     assert (freeze_old in gc.callbacks, gc.get_freeze_count(), gc.get_threshold()) == (False, 0, thresholds)
-
-
-async def test_what_is_made_while_the_collector_is_paused_is_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory that a build of many characters takes is not looked through, in its middle or after it."""
-    monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
-    monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
-    looks: list[QuietCollections] = []
-    monkeypatch.setattr(QuietCollections, "_collect", looks.append)
-    with closing(QuietCollections()) as collections:
-        with collector_paused():
-            made = b"x" * (QuietCollections._BYTES * 2)
-            await looked(collections)
-        await looked(collections)
-    assert (looks, len(made)) == ([], QuietCollections._BYTES * 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from charhost.character.character import Character, CharacterSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory
-from charhost.reload.loader import Build, Loader, LoaderContext
+from charhost.reload.loader import Build, Loader
+from charhost.reload.loader_context import LoaderContext
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import RollbackRequest
 from charhost.reload.swap import Swap
@@ -48,6 +50,14 @@ class Gate(ModuleType):
     async def until_reached(self) -> None:
         """Wait until a character file has come to the gate."""
         assert await asyncio.to_thread(self.reached.wait, 60)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds: the event loop ends what nothing refers to."""
+    async with asyncio.timeout(60):
+        while not holds():
+            gc.collect()
+            await asyncio.sleep(0)
 
 
 def state(manager: CharacterManager) -> tuple[object, ...]:

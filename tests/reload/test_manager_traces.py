@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +18,7 @@ from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import character
-from tests.reload.helpers import Write, loaded_manager, module_of, sample
+from tests.reload.helpers import Write, loaded_manager, module_of, sample, until
 
 
 def traces() -> tuple[int, int, int]:
@@ -38,14 +36,6 @@ def modules_of(manager: CharacterManager) -> list[ModuleType]:
     """Return the modules of the current build."""
     build = module_of(manager.current["Ada"]).rpartition(".")[0]
     return [module for name, module in sys.modules.items() if name == build or name.startswith(f"{build}.")]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds: the event loop ends what nothing refers to."""
-    async with asyncio.timeout(60):
-        while not holds():
-            gc.collect()
-            await asyncio.sleep(0)
 
 
 async def test_reloads_leave_no_trace(manager: CharacterManager, write: Write) -> None:
