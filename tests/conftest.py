@@ -30,6 +30,9 @@ sys.dont_write_bytecode = False
 # Tests never meet a model's server that happens to run on this machine.
 os.environ["CHARHOST_LLM_URL"] = "none"
 
+# On a busy machine, code of a character that a test holds for a moment takes longer than a server should wait for it.
+os.environ["CHARHOST_FILE_DEADLINE"] = os.environ["CHARHOST_PROMPT_DEADLINE"] = "60"
+
 # On a busy machine an example may take any time, and so may making it.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")

@@ -26,7 +26,8 @@ SEED = ROOT.parent / "shared" / "seed.md"
 
 def test_settings_tables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting is in the table of its group, with its variable, its default and its meaning; no other row is."""
-    monkeypatch.delenv("CHARHOST_LLM_URL")
+    for variable in ("CHARHOST_LLM_URL", "CHARHOST_FILE_DEADLINE", "CHARHOST_PROMPT_DEADLINE"):
+        monkeypatch.delenv(variable)
     sections = read("settings").split("\n### ")[1:]
     assert [section.partition("\n")[0] for section in sections] == list(settings_by_group())
     table = {

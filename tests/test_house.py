@@ -19,6 +19,7 @@ from charhost.web.app import create_app
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "charhost"
+TEST_FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 
 # From the top down. A module may import from its own package and from those below; the files at the root lie below all.
@@ -63,14 +64,17 @@ def layer(module: str) -> int:
     return ORDER.index(part) if part in ORDER else len(ORDER)
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield the imports of a module as `a.b`, also those for type checkers."""
+@cache
+def imports(tree: ast.AST) -> tuple[str, ...]:
+    """Return the imports of a module as `a.b`, also those for type checkers."""
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def own(name: str) -> str | None:
@@ -81,9 +85,20 @@ def own(name: str) -> str | None:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    """Return the parsed source of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def tree(module: str) -> ast.Module:
     """Return the parsed source of a module."""
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return parsed(MODULES[module])
+
+
+@cache
+def source(module: str) -> str:
+    """Return the source of a module without its comments."""
+    return ast.unparse(tree(module))
 
 
 def calls(module: str) -> Iterator[tuple[str, list[str | None]]]:
@@ -93,11 +108,10 @@ def calls(module: str) -> Iterator[tuple[str, list[str | None]]]:
             yield ast.unparse(node.func), [keyword.arg for keyword in node.keywords]
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_point_down(module: str) -> None:
+def test_imports_point_down() -> None:
     """No module imports from a layer above its own."""
-    below = [found for name in imports(tree(module)) if (found := own(name)) and found != module]
-    assert [name for name in below if layer(name) < layer(module)] == []
+    used = [(module, found) for module in MODULES for name in imports(tree(module)) if (found := own(name))]
+    assert [(module, name) for module, name in used if name != module and layer(name) < layer(module)] == []
 
 
 def test_every_package_has_its_place() -> None:
@@ -121,33 +135,29 @@ def test_imports_go_round_in_no_circle() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_only_the_web_knows_aiohttp_web(module: str) -> None:
+def test_only_the_web_knows_aiohttp_web() -> None:
     """Nothing but `charhost/web/` imports `aiohttp.web`."""
-    knows = any(name.startswith("aiohttp.web") for name in imports(tree(module)))
-    assert not knows or module.startswith("charhost.web.")
+    knows = {module for module in MODULES for name in imports(tree(module)) if name.startswith("aiohttp.web")}
+    assert {module for module in knows if not module.startswith("charhost.web.")} == set()
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - READERS))
-def test_only_settings_reads_the_environment(module: str) -> None:
+def test_only_settings_reads_the_environment() -> None:
     """Only the settings read the environment of the process."""
-    source = ast.unparse(tree(module))
-    assert not any(word in source for word in ("os.environ", "getenv", "import environ", "BaseSettings"))
+    words = ("os.environ", "getenv", "import environ", "BaseSettings")
+    assert {module for module in MODULES for word in words if word in source(module)} <= READERS
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_every_counter_is_on_the_registry_of_its_application(module: str) -> None:
+def test_every_counter_is_on_the_registry_of_its_application() -> None:
     """Metrics are made in one module, each with a registry, and never on prometheus_client's own one."""
     kinds = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
-    made = [keywords for name, keywords in calls(module) if name.split(".")[-1] in kinds]
+    made = [keywords for name, keywords in calls("charhost.metrics") if name.split(".")[-1] in kinds]
+    assert made
+    assert all("registry" in keywords for keywords in made)
     # Character files register their metrics there, which has to be noticed.
-    assert ("REGISTRY" in ast.unparse(tree(module))) == (module == "charhost.loading.traces")
-    if module == "charhost.metrics":
-        assert made
-        assert all("registry" in keywords for keywords in made)
-    else:
-        assert not any(name.startswith("prometheus_client.metrics") for name in imports(tree(module)))
-        assert not any(name in {f"prometheus_client.{kind}" for kind in kinds} for name in imports(tree(module)))
+    assert [module for module in MODULES if "REGISTRY" in source(module)] == ["charhost.loading.traces"]
+    metrics = ("prometheus_client.metrics", *(f"prometheus_client.{kind}" for kind in kinds))
+    uses = {module for module in MODULES for name in imports(tree(module)) if name.startswith(metrics)}
+    assert uses <= {"charhost.metrics"}
 
 
 def test_an_application_leaves_the_registry_of_the_process_alone(settings: Settings) -> None:
@@ -224,40 +234,32 @@ def test_private_names_are_found(source: str, found: list[str]) -> None:
     assert private_names_of_others(ast.parse(source)) == found
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.relative_to(ROOT).as_posix())
-        for folder in ("charhost", "scripts")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-    ],
-)
-def test_no_private_name_of_another_package_is_used(path: Path) -> None:
+@pytest.mark.parametrize("folder", ["charhost", "scripts"])
+def test_no_private_name_of_another_package_is_used(folder: str) -> None:
     """An upgrade of a package may change its private names at any time, so no module depends on one."""
-    found = private_names_of_others(ast.parse(path.read_text(encoding="utf-8")))
-    assert [name for name in found if not name.endswith(DOCUMENTED)] == []
+    found = [(path, name) for path in (ROOT / folder).rglob("*.py") for name in private_names_of_others(parsed(path))]
+    assert [(path, name) for path, name in found if not name.endswith(DOCUMENTED)] == []
 
 
-each_test_file = pytest.mark.parametrize(
-    "path", [pytest.param(p, id=p.relative_to(ROOT).as_posix()) for p in sorted((ROOT / "tests").rglob("test_*.py"))]
-)
-
-
-@each_test_file
-def test_no_test_file_imports_another_one(path: Path) -> None:
+def test_no_test_file_imports_another_one() -> None:
     """Helpers of several test files are in modules of their own."""
-    found = [name.split(".") for name in imports(ast.parse(path.read_text(encoding="utf-8")))]
-    assert [name for name in found if name[0] == "tests" and any(part.startswith("test_") for part in name[:-1])] == []
+    found = [(path, name) for path in TEST_FILES for name in imports(parsed(path)) if name.startswith("tests.")]
+    assert [(path, name) for path, name in found if ".test_" in name.rpartition(".")[0]] == []
 
 
-@each_test_file
-def test_every_test_has_a_docstring(path: Path) -> None:
-    """Every test has a docstring."""
-    tests = [
+def test_every_test_has_a_docstring() -> None:
+    """Every file of tests has some, and every test has a docstring."""
+    found = {path: named_tests(parsed(path)) for path in TEST_FILES}
+    assert [path for path, tests in found.items() if not tests] == []
+    assert [(path, one.name) for path, tests in found.items() for one in tests if not ast.get_docstring(one)] == []
+
+
+def named_tests(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Return the tests of a file, and the classes that hold tests."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [
         node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"))
+        for node in ast.walk(tree)
+        if (isinstance(node, functions) and node.name.startswith("test_"))
         or (isinstance(node, ast.ClassDef) and node.name.startswith("Test"))
     ]
-    assert tests
-    assert [test.name for test in tests if not ast.get_docstring(test)] == []

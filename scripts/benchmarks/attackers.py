@@ -23,9 +23,10 @@ import aiohttp
 from charhost.jsontext import MOST_OBJECTS, MOST_VALUES
 from charhost.web.http.client_model import MOST_MESSAGES, MOST_TOOLS
 from charhost.web.openai.request import MOST_BODY_BYTES
+from scripts.benchmarks.good_clients import GOOD
 
-# The model of the second character floods, and the code of the third blocks.
-GOOD, FLOODED, BLOCKED = "Number 00000", "Number 00001", "Number 00002"
+# Besides the character of the good clients there is one whose model floods, and one whose code blocks.
+FLOODED, BLOCKED = "Number 00001", "Number 00002"
 _CHAT, _RESPONSES, _SECRETS = "/v1/chat/completions", "/v1/responses", "/v1/realtime/client_secrets"
 _JSON = {"Content-Type": "application/json"}
 _PAUSE = 0.2  # seconds, between two attacks of one kind

@@ -14,8 +14,8 @@ from itertools import pairwise
 import aiohttp
 
 from charhost.jsontext import Json
-from scripts.benchmarks.attackers import GOOD
 
+GOOD = "Number 00000"  # the character that they talk with
 PAUSE = 1.0  # seconds between an answer and the next question
 _BUSY = (429, 503)
 _BUSY_CODES = ("rate_limit_exceeded", "characters_reloaded")

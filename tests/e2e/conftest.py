@@ -9,8 +9,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -28,12 +26,15 @@ from charhost.settings import default_directory
 from scripts.benchmarks import processes
 from tests.conftest import character
 from tests.e2e.environments import node_modules
+from tests.e2e.server_process import ServerProcess, start_server
 from tests.event_tap import RECORDED, event_tap
 
 __all__ = ["event_tap"]
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 ENVIRONMENT["CHARHOST_LLM_URL"] = "none"
+# For servers whose clients are sent too much to be checked.
+UNTAPPED = dict(ENVIRONMENT)
 ENVIRONMENT |= RECORDED.environment
 
 # How long anything may take before a test gives up: nothing here is a measurement.
@@ -46,7 +47,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 class Server:
     """A server process that listens."""
 
-    process: asyncio.subprocess.Process
+    process: ServerProcess
     url: str
     directory: Path
     log: Path
@@ -60,7 +61,7 @@ class Server:
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit status of the process."""
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @pytest.fixture
@@ -76,29 +77,22 @@ async def running(
     directory: Path,
     *arguments: str,
     before: tuple[str, ...] = (),
-    python: str = sys.executable,
+    python: str = "",
     set_name: str = DEFAULT_SET,
 ) -> AsyncIterator[Server]:
     """Run a server on a free port until the end of the block."""
-    log = directory.parent / "logs" / "server.log"
-    command = (*before, python, "-m", "tests.tapped", "serve", *set_options(set_name, directory))
-    options = ("--port", free_port(), "--log-file", str(log), *arguments)
-    process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
-    assert process.stderr is not None
-    lines: list[str] = []
+    log, output = directory.parent / "logs" / "server.log", directory.parent / "output"
+    options = (*set_options(set_name, directory), "--port", free_port(), "--log-file", str(log), *arguments)
+    process = start_server(*options, output=output, environment=ENVIRONMENT, before=before, python=python)
     try:
         async with asyncio.timeout(PATIENCE):
-            while not (found := re.search(r"listens on (https?://\S+)", lines[-1] if lines else "")):
-                line = await process.stderr.readline()
-                assert line, "".join(lines)
-                lines.append(line.decode())
-        reading = asyncio.create_task(process.stderr.read())
-        yield Server(process, found[1], directory, log, lines, set_name)
+            while not (found := re.search(r"listens on (https?://\S+)\n", output.read_text(errors="replace"))):
+                assert process.poll() is None, output.read_text(errors="replace")
+                await asyncio.sleep(0.01)
+        yield Server(process, found[1], directory, log, output.read_text(errors="replace").splitlines(), set_name)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    await reading
+        process.kill()
+        await asyncio.to_thread(process.wait, PATIENCE)
 
 
 def free_port() -> str:
@@ -140,20 +134,19 @@ class BlockingServer:
         port: int | None = None,
         set_name: str = DEFAULT_SET,
         directory: Path | None = None,
+        python: str = "",
     ) -> None:
         self.home = home
         self.directory = directory or good_files(home / "good")
         self.query = "" if set_name == DEFAULT_SET else f"?set={set_name}"
         self.port = port or int(free_port())
-        command = [*before, sys.executable, "-m", "tests.tapped", "serve", *set_options(set_name, self.directory)]
-        with open(home / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--file-deadline", "30", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=ENVIRONMENT,
-            )
+        self.process = start_server(
+            *(*set_options(set_name, self.directory), "--port", str(self.port), "--file-deadline", "30", *options),
+            output=home / "log",
+            environment=ENVIRONMENT,
+            before=before,
+            python=python,
+        )
         wait_for(lambda: self.answers() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
 

@@ -9,8 +9,6 @@ import re
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,6 +26,8 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from scripts.benchmarks import processes
 from tests.conftest import Client, character
+from tests.e2e.conftest import UNTAPPED
+from tests.e2e.server_process import start_server
 from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame, handshake, head
 
 # A whole percent of them is silent, another one has a full send buffer. With CROWD=5000 the test takes 15 s.
@@ -100,7 +100,7 @@ class Peer(asyncio.Protocol):
             return await asyncio.shield(self.ended)
 
     async def fill(self) -> None:
-        """Send unknown events and read no response, until the server reads no more either."""
+        """Send unknown events and read no response, until the server has read none for a moment."""
         still = 0
         while still < 25:
             assert not self.ended.done(), "the server has closed the connection"
@@ -178,14 +178,12 @@ class Peer(asyncio.Protocol):
 class Server:
     """A charhost process with one character, Ada, and the peers that a test connects to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, close_grace: int = 1) -> None:
         self.port = processes.free_port()
         self.peers: list[Peer] = []
-        command = [sys.executable, "-m", "charhost", "serve", "--port", str(self.port), "--close-grace", "1"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
-        self.process = subprocess.Popen(
-            [*command, "--directory", str(directory)], env=environment, stdout=subprocess.DEVNULL, stderr=sys.stderr
-        )
+        self._output = directory.with_suffix(".log")
+        options = ("--directory", str(directory), "--port", str(self.port), "--close-grace", str(close_grace))
+        self.process = start_server(*options, output=self._output, environment=UNTAPPED)
         self._wait_until_it_listens()
 
     def _wait_until_it_listens(self) -> None:
@@ -196,7 +194,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.02)
-        raise AssertionError(f"the server does not listen; it ended with {self.process.poll()}")
+        raise AssertionError(f"the server does not listen: {self._output.read_text()}")
 
     def stop(self) -> None:
         """End the process, whatever its state."""
@@ -268,6 +266,15 @@ class Server:
 
         return list(await asyncio.gather(*(one() for _ in range(number))))
 
+    async def fill(self, *peers: Peer) -> None:
+        """Have peers send unknown events and read no response, until the server, which is idle, reads no more."""
+        clock, used = processes.processor_clock(self.process.pid), 1.0
+        async with asyncio.timeout(LIMIT):
+            while used > 0.02:
+                before = time.clock_gettime(clock)
+                await asyncio.gather(*(peer.fill() for peer in peers))
+                used = time.clock_gettime(clock) - before
+
     async def no_session_is_left(self) -> None:
         """Wait until the server counts no session."""
         async with asyncio.timeout(LIMIT):
@@ -325,6 +332,15 @@ async def mortal(directory: Path) -> AsyncIterator[Server]:
     await dismiss(server)
 
 
+@pytest.fixture
+async def patient(directory: Path) -> AsyncIterator[Server]:
+    """A server that gives clients minutes to take their farewell."""
+    server = await asyncio.to_thread(Server, directory, 600)
+    yield server
+    server.stop()
+    await dismiss(server)
+
+
 async def dismiss(server: Server) -> None:
     """Cut all peers off."""
     for peer in server.peers:
@@ -342,7 +358,7 @@ async def test_reading_clients_are_notified_while_others_are_silent_or_stuck(ser
     stuck = [await server.connect(window=4096) for _ in range(CROWD // 100)]
     for peer in silent + stuck:
         peer.transport.pause_reading()
-    await asyncio.gather(*(peer.fill() for peer in stuck))
+    await server.fill(*stuck)
     report = await server.reload()
     await asyncio.gather(*(peer.end() for peer in readers))
     assert Counter(peer.farewell for peer in readers) == {("characters_reloaded", 1012): len(readers)}
@@ -390,17 +406,18 @@ async def test_an_answer_that_comes_after_five_seconds_changes_nothing(server: S
     await server.serves_on()
 
 
-async def test_one_stuck_client_delays_neither_the_answer_nor_another(server: Server) -> None:
+async def test_one_stuck_client_delays_neither_the_answer_nor_another(patient: Server) -> None:
     """With one full send buffer the report comes, and the other session is closed, before the stuck one is cut off."""
-    stuck = await server.connect(window=4096)
+    stuck = await patient.connect(window=4096)
     stuck.transport.pause_reading()
-    await stuck.fill()
-    other = await server.connect()
-    await server.reload()
+    await patient.fill(stuck)
+    other = await patient.connect()
+    await patient.reload()
     assert await other.end() == 1012
-    assert await server.metric("charhost_sessions_active") == 1
-    await server.no_session_is_left()
-    await server.serves_on()
+    assert await patient.metric("charhost_sessions_active") == 1
+    stuck.transport.abort()
+    await patient.no_session_is_left()
+    await patient.serves_on()
 
 
 @pytest.mark.slow
@@ -568,7 +585,7 @@ async def test_shutdown_closes_many_sessions_and_ends(mortal: Server, reading: i
     stuck = [await mortal.connect(window=4096) for _ in range(10)]
     for peer in stuck:
         peer.transport.pause_reading()
-    await asyncio.gather(*(peer.fill() for peer in stuck))
+    await mortal.fill(*stuck)
     mortal.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(60):
         await asyncio.gather(*(peer.end() for peer in readers))
@@ -590,7 +607,7 @@ async def test_a_handshake_that_is_completed_during_shutdown_is_turned_away(mort
     """A handshake that is completed during the shutdown is closed or refused, and not waited for."""
     stuck = await mortal.connect(window=4096)
     stuck.transport.pause_reading()
-    await stuck.fill()
+    await mortal.fill(stuck)
     peer = await mortal.dial()
     peer.send(handshake(mortal.port)[:-2])
     await asyncio.sleep(0.1)

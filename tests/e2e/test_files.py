@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -339,8 +340,8 @@ GRAVE = {
 
 @pytest.fixture(scope="module")
 def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
-    """One server, which has seen every row before."""
-    server = BlockingServer(tmp_path_factory.mktemp("spoiled"))
+    """One server, which has seen every row before, and imports some of its modules only after them."""
+    server = BlockingServer(tmp_path_factory.mktemp("spoiled"), python=sys.executable)
     yield server
     assert server.end() == 0, server.log
 
@@ -366,10 +367,14 @@ def test_server_does_not_depend_on_what_a_file_spoils(spoiled: BlockingServer, t
 
 
 @pytest.mark.parametrize("text", GRAVE.values(), ids=GRAVE)
-def test_server_survives_what_a_file_spoils_gravely(own_server: BlockingServer, tmp_path: Path, text: str) -> None:
+def test_server_survives_what_a_file_spoils_gravely(tmp_path: Path, text: str) -> None:
     """The same, and SIGTERM still ends the server."""
-    assert_unimpressed(own_server, tmp_path / "spoiled", text)
-    assert own_server.end() == 0
+    server = BlockingServer(tmp_path, python=sys.executable)
+    try:
+        assert_unimpressed(server, tmp_path / "spoiled", text)
+        assert server.end() == 0
+    finally:
+        server.process.kill()
 
 
 def test_log_never_reaches_a_client(own_server: BlockingServer, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ __all__ = ["mark"]
 def server(tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockingServer]:
     """A server with a state file; its processes are killed afterwards."""
     monkeypatch.setitem(ENVIRONMENT, "MARK_OF_TEST", mark)
-    yield (server := BlockingServer(tmp_path, "--state", str(tmp_path / "state.db"), "--check-isolated"))
+    options = ("--state", str(tmp_path / "state.db"), "--check-isolated")
+    # What a process has in its environment is what its interpreter was started with.
+    yield (server := BlockingServer(tmp_path, *options, python=sys.executable))
     server.process.kill()
     server.process.wait(PATIENCE)
     for pid in marked(mark):

@@ -14,23 +14,26 @@ from websockets.sync.client import connect
 
 from tests.e2e.conftest import PATIENCE, BlockingServer
 
-# As much as a request may have.
-BOMB = b"[" + b"[]," * ((24 << 20) // 3 - 100) + b"0]"
 HI = b'"messages":[{"role":"user","content":"Hi"}]'
-TOOL = b'{"type":"function","function":{"name":"look","parameters":{"type":"object","enum":%b}}}' % BOMB
+TOOL = b'{"type":"function","function":{"name":"look","parameters":{"type":"object","enum":%(bomb)b}}}'
 # The 200,000 values of one text, and a few copies of a body; without the limit it is a gigabyte.
 MOST_MEMORY = 250 << 20
 
 BODIES = {
-    "ignored field": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%b}' % (HI, BOMB), 413),
+    "ignored field": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%%(bomb)b}' % HI, 413),
     "tool": ("/v1/chat/completions", b'{"model":"Ada",%b,"n":8,"tools":[%b]}' % (HI, TOOL), 413),
-    "content": ("/v1/chat/completions", b'{"model":"Ada","messages":[{"role":"user","content":%b}]}' % BOMB, 413),
-    "responses": ("/v1/responses", b'{"model":"Ada","input":%b}' % BOMB, 413),
-    "client secret": ("/v1/realtime/client_secrets", b'{"session":{"tools":%b}}' % BOMB, 413),
-    "reload": ("/v1/characters/reload", b'{"x":%b}' % BOMB, 413),
-    "depth": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%b}' % (HI, b"[" * (20 << 20)), 413),
-    "little depth": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%b}' % (HI, b"[" * 10_000), 400),
+    "content": ("/v1/chat/completions", b'{"model":"Ada","messages":[{"role":"user","content":%(bomb)b}]}', 413),
+    "responses": ("/v1/responses", b'{"model":"Ada","input":%(bomb)b}', 413),
+    "client secret": ("/v1/realtime/client_secrets", b'{"session":{"tools":%(bomb)b}}', 413),
+    "reload": ("/v1/characters/reload", b'{"x":%(bomb)b}', 413),
+    "depth": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%%(depth)b}' % HI, 413),
+    "little depth": ("/v1/chat/completions", b'{"model":"Ada",%b,"x":%%(little_depth)b}' % HI, 400),
 }
+
+
+def bomb() -> bytes:
+    """Return as many values as a request may have bytes for."""
+    return b"[" + b"[]," * ((24 << 20) // 3 - 100) + b"0]"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,8 @@ def test_body_of_many_values(started: tuple[BlockingServer, int], name: str) -> 
     """It is refused before the values are made, and the server goes on meanwhile."""
     server, before = started
     path, body, status = BODIES[name]
-    found, text = posted(server, path, body)
+    parts = {b"bomb": bomb(), b"depth": b"[" * (20 << 20), b"little_depth": b"[" * 10_000}
+    found, text = posted(server, path, body % parts)
     assert (found, "too large" in text or "larger" in text) == (status, status == 413)
     assert memory(server) - before < MOST_MEMORY
 
@@ -71,7 +75,7 @@ def test_message_of_many_values(started: tuple[BlockingServer, int]) -> None:
     with connect(f"ws://127.0.0.1:{server.port}/v1/realtime?dialect=ga", proxy=None) as socket:
         assert json.loads(socket.recv(PATIENCE))["type"] == "session.created"
         for kind in (b"session.update", b"response.create", b"nonsense"):
-            socket.send((b'{"type":"%b","session":{},"x":%b}' % (kind, BOMB)).decode()[: 24 << 20])
+            socket.send((b'{"type":"%b","session":{},"x":%b}' % (kind, bomb())).decode()[: 24 << 20])
             event = json.loads(socket.recv(PATIENCE))
             assert (event["type"], event["error"]["code"]) == ("error", "request_too_large")
     assert memory(server) - before < MOST_MEMORY

@@ -130,7 +130,7 @@ async def test_every_default_character_can_be_talked_to(characters: Path) -> Non
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server(characters: Path, number: int) -> None:
     """SIGTERM and SIGINT close every client with 1001 and end the process soon."""
-    async with running(characters) as server, server.talk() as one, server.talk() as two:
+    async with running(characters, python=sys.executable) as server, server.talk() as one, server.talk() as two:
         await one.recv()
         await two.recv()
         ending = asyncio.create_task(server.stop(number))
@@ -143,14 +143,14 @@ async def test_a_signal_ends_the_server(characters: Path, number: int) -> None:
 async def test_a_file_that_hangs_does_not_hold_up_the_end(characters: Path, source: str, running_set: Running) -> None:
     """A file that never finishes importing costs only itself, and SIGTERM still ends the server (promise 12)."""
     (characters / "ada.py").write_text(source)
-    async with running_set(characters, "--file-deadline", "0.5") as server:
+    async with running_set(characters, "--file-deadline", "0.5", python=sys.executable) as server:
         assert any("ada.py" in line and "LoadTimeout" in line for line in server.lines)
         assert await server.stop() == 0
 
 
 async def test_sigterm_during_a_reload_ends_the_server(characters: Path, running_set: Running) -> None:
     """The server ends at its own deadline in the middle of a reload that hangs (promise 17)."""
-    async with running_set(characters, "--shutdown-timeout", "0.5") as server:
+    async with running_set(characters, "--shutdown-timeout", "0.5", python=sys.executable) as server:
         begun = characters.parent / "begun"
         (characters / "ada.py").write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(1000)")
         asking = asyncio.create_task(script(server, "default"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -23,8 +21,9 @@ from charhost.report import DEFAULT_SET
 from charhost.text import display
 from scripts.benchmarks import processes
 from tests.conftest import character
-from tests.e2e.conftest import set_options
+from tests.e2e.conftest import UNTAPPED, set_options
 from tests.e2e.helpers import may
+from tests.e2e.server_process import start_server
 from tests.reload.helpers import Write
 from tests.web.named_set import BOTH
 
@@ -104,13 +103,10 @@ def serving(request: pytest.FixtureRequest) -> Serving:
 @asynccontextmanager
 async def _serving(set_name: str, directory: Path, *options: str, before: str = "") -> AsyncIterator[Server]:
     """Serve *directory* in a process of its own, made by the shell after it ran *before*."""
-    port = processes.free_port()
-    command = [sys.executable, "-m", "charhost", "serve", "--watch", *set_options(set_name, directory)]
-    if before:
-        command = ["unshare", "-Urm", "sh", "-euc", f'{before}\nexec "$@"', "sh", *command]
-    log = directory.with_name("server.log")
-    with log.open("wb") as file:
-        process = subprocess.Popen([*command, "--port", str(port), *options], stdout=file, stderr=file)
+    port, log = processes.free_port(), directory.with_name("server.log")
+    options = ("--watch", *set_options(set_name, directory), "--port", str(port), *options)
+    shell = ("unshare", "-Urm", "sh", "-euc", f'{before}\nexec "$@"', "sh") if before else ()
+    process = start_server(*options, output=log, environment=UNTAPPED, before=shell)
     try:
         async with aiohttp.ClientSession() as client:
             server = Server(set_name, directory, log, port, client)
@@ -120,7 +116,7 @@ async def _serving(set_name: str, directory: Path, *options: str, before: str = 
             await asyncio.sleep(0.1)  # it is armed on another thread
             yield server
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait(PATIENCE)
 
 

@@ -295,8 +295,9 @@ async def test_what_cannot_be_called_is_an_error(client: Client, write: Write, s
     assert error["message"] == message
 
 
-async def test_a_stuck_file_holds_no_other(client: Client, notes: Notes, write: Write, gate: Gate) -> None:
+async def test_a_stuck_file_holds_no_other(start: Start, notes: Notes, write: Write, gate: Gate) -> None:
     """A thread that is stuck in one file keeps no version of the others that were loaded with it."""
+    client = await start(file_deadline=5)
     write("stuck.py", "import gate\ngate.wait()\n")
     (error,) = (await reload(client))["errors"]
     assert error["error_type"] == "LoadTimeout"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,21 +11,16 @@ from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
-from tests.sandbox.helpers import DEADLINE, GENEROUS, kill, mark, marked
+from tests.sandbox.helpers import DEADLINE, mark, short_limits
 
 __all__ = ["mark"]
 
 
 @pytest.fixture
-async def sandbox(directory: Path, mark: str) -> AsyncIterator[Sandbox]:
+async def sandbox(mark: str) -> AsyncIterator[Sandbox]:
     """A sandbox with short limits; processes that are left are killed afterwards."""
-    sandbox = Sandbox(Settings(directory=directory, file_deadline=DEADLINE, isolated_processes=16))
-    try:
+    async with short_limits(mark) as sandbox:
         yield sandbox
-    finally:
-        for pid in marked(mark):
-            kill(pid, mark)
-        await asyncio.wait_for(sandbox.close(), GENEROUS)
 
 
 @pytest.fixture

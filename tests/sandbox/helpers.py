@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -57,6 +58,18 @@ async def remaining(mark: str, most: int, patience: float = GENEROUS) -> list[in
     while len(found := marked(mark)) > most and time.monotonic() < end:
         await asyncio.sleep(0.01)
     return found
+
+
+@asynccontextmanager
+async def short_limits(mark: str) -> AsyncIterator[Sandbox]:
+    """Return a sandbox; the processes with *mark* that are left at the end of the block are killed."""
+    sandbox = Sandbox(Settings(file_deadline=DEADLINE, isolated_processes=16))
+    try:
+        yield sandbox
+    finally:
+        for pid in marked(mark):
+            kill(pid, mark)
+        await asyncio.wait_for(sandbox.close(), GENEROUS)
 
 
 async def check(sandbox: Sandbox, directory: Path) -> list[tuple[str, str, str]]:

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from aiohttp.test_utils import TestClient
-from aiohttp.web import Application, Request
+import pytest_asyncio
 
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.sandbox import Sandbox
 from tests.conftest import character
 from tests.reload.helpers import Write
-from tests.sandbox.helpers import KILLERS, LEAVES, check, remaining
+from tests.sandbox.helpers import KILLERS, LEAVES, check, remaining, short_limits
 
-Client = TestClient[Request, Application]
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
+# One fork server is used by all tests that leave it running.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 THREAD = "import threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()"
+
+
+@pytest.fixture(scope="module")
+def mark() -> Iterator[str]:
+    """A value in the environment of every process that these tests start, by which it is found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARK_OF_TEST", mark := f"charhost-test-{uuid4().hex}")
+        yield mark
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox(mark: str) -> AsyncIterator[Sandbox]:
+    """A sandbox with short limits, which is as good as new after each test."""
+    async with short_limits(mark) as sandbox:
+        yield sandbox
 
 
 @pytest.mark.parametrize(("source", "cause"), KILLERS.values(), ids=KILLERS)

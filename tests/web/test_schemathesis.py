@@ -53,9 +53,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         create_app(Settings(directory=directory, **KEYS)), access_log=None, handler_cancellation=True
     )
     try:
-        yield asyncio.run_coroutine_threadsafe(listening(runner), loop).result(10)
+        yield asyncio.run_coroutine_threadsafe(listening(runner), loop).result(60)
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
