@@ -9,7 +9,7 @@ from charhost.memory.collector import OLDEST, collect_everything, freeze_old
 from charhost.memory.machine import resident_memory
 
 # The interpreter's: a collection of the oldest objects after so many of the younger, each of them after 700 new ones.
-_THRESHOLDS = 700, 2, 2
+_THRESHOLDS = 700, 1, 1
 
 
 class QuietCollections:
@@ -25,11 +25,11 @@ class QuietCollections:
     # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
-    # Slices, of 6,300 objects each, after which everything is collected: in a quiet moment, and without one.
-    _DUE, _MOST = 10, 250
+    # Slices, of 2,800 objects each, after which everything is collected: in a quiet moment, and without one.
+    _DUE, _MOST = 22, 560
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
-    _EACH = 0.002  # seconds that it takes to look at a slice
+    _EACH = 0.001  # seconds that it takes to look at a slice
 
     def __init__(self, held: Callable[[], int] = lambda: 0, is_busy: Callable[[], bool] = lambda: False) -> None:
         self._held, self._is_busy = held, is_busy
