@@ -26,7 +26,7 @@ class QuietCollections:
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
     # Slices, of 2,800 objects each, after which everything is collected: in a quiet moment, and without one.
-    _DUE, _MOST = 22, 560
+    _DUE, _MOST = 20, 560
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
     _EACH = 0.001  # seconds that it takes to look at a slice

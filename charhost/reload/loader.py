@@ -17,7 +17,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
-from charhost.loading.fingerprint import fingerprints
+from charhost.loading.fingerprint import are_quick, fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
@@ -125,8 +125,9 @@ class Loader:
         self._pool = context.pool
         self._settings = settings
         self._limits = Limits.of(settings)
-        start = settings.directory if trusts_start else None
-        self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
+        self._roots = (
+            AllowedRoots(settings.roots, settings.directory if trusts_start else None) if settings.roots else None
+        )
         self._snapshots: OrderedDict[Path, Snapshot] = OrderedDict()  # of the last directories, the latest last
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._garbage = Garbage()
@@ -202,8 +203,7 @@ class Loader:
         }
         characters, errors = _select(carried | new, failed, snapshot, basis)
         executed = sum(characters.get(one.name) is one for one in new.values())
-        spaces = [space] if space is not None else []
-        return Build(CharacterSet(directory, generation, characters), errors, executed, spaces, space)
+        return Build(CharacterSet(directory, generation, characters), errors, executed, [space] if space else [], space)
 
     async def rebuild(
         self, stored: StoredSet, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
@@ -235,6 +235,8 @@ class Loader:
         return Sandbox(self._settings)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
+        if are_quick(snapshot):
+            return fingerprints(snapshot)
         job, owner = partial(fingerprints, snapshot), str(snapshot.directory)
         return await self._pool.run(job, self._settings.load_deadline, owner, interrupt=False)
 
