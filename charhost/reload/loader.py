@@ -121,13 +121,11 @@ class Loader:
         self, settings: Settings, context: LoaderContext, name: str = DEFAULT_SET, *, trusts_start: bool = True
     ) -> None:
         self._name = name
-        self._context = context
-        self._pool = context.pool
+        self._context, self._pool = context, context.pool
         self._settings = settings
         self._limits = Limits.of(settings)
-        self._roots = (
-            AllowedRoots(settings.roots, settings.directory if trusts_start else None) if settings.roots else None
-        )
+        start = settings.directory if trusts_start else None
+        self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
         self._snapshots: OrderedDict[Path, Snapshot] = OrderedDict()  # of the last directories, the latest last
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._garbage = Garbage()
