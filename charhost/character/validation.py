@@ -80,12 +80,12 @@ class _Checks:
     """Reads the attributes of one module and notes their mistakes, as (where, sentence)."""
 
     def __init__(self, attributes: Attributes) -> None:
-        self._attributes = attributes
+        self._get = attributes
         self._tool_names: frozenset[str] = frozenset()
         self.problems: list[tuple[str, str]] = []
 
     def name(self) -> str:
-        value = self._get("CHARACTER_NAME")
+        value = self._get("CHARACTER_NAME", MISSING)
         expected = f"expected a non-empty str of at most {MOST_NAME} characters"
         if not isinstance(value, str):
             self._wrong("CHARACTER_NAME", value, expected)
@@ -120,7 +120,7 @@ class _Checks:
         return metadata
 
     def prompt_generator(self) -> type[Any]:
-        value = self._get("PromptGenerator")
+        value = self._get("PromptGenerator", MISSING)
         if not isinstance(value, type):
             self._wrong("PromptGenerator", value, "expected a class")
             return object
@@ -140,7 +140,7 @@ class _Checks:
         self._tool_names, problems = _check_tools(to_json(tools))
         for problem in problems:
             self._note("TOOLS", problem)
-        generator = self._get("PromptGenerator")
+        generator = self._get("PromptGenerator", MISSING)
         if isinstance(generator, type):
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
@@ -186,9 +186,6 @@ class _Checks:
             self._wrong("on_unload", value, "expected def on_unload()")
         elif value is not None and not callable_alone(value):
             self._note("on_unload", "cannot be called without arguments: expected def on_unload()")
-
-    def _get(self, attribute: str, default: Any = MISSING) -> Any:
-        return self._attributes(attribute, default)
 
     def _of_type(self, kind: type[T], attribute: str, expected: str, default: Any = MISSING) -> T:
         value = self._get(attribute, default)

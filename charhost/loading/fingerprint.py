@@ -5,6 +5,13 @@ from collections.abc import Iterator
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 
+_FEW = 50
+
+
+def are_quick(snapshot: Snapshot) -> bool:
+    """Return whether the fingerprints of a snapshot take less time than a thread that is woken for them."""
+    return len(snapshot.files) <= _FEW and all(file.is_compiled for file in snapshot.files.values())
+
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     """Digest, for each character file, (path, bytes) of it, of all files of the directory that it imports, and of the

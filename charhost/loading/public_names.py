@@ -4,6 +4,7 @@ An author calls the module so, and so do its classes and functions: a pickled ob
 every build and after a restart.
 """
 
+import builtins
 import importlib
 import inspect
 import logging
@@ -21,6 +22,7 @@ from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
+_BUILTINS = vars(builtins)  # those of all code but that of builds
 _LIKE_A_BUILD = re.compile(r"b\d+\b")
 
 # The attribute of a thread for the build and the file that have started it.
@@ -84,9 +86,10 @@ def starter() -> Iterator[tuple[BuildCode, str]]:
 def frames_of_builds(frame: FrameType | None) -> Iterator[tuple[BuildCode, FrameType]]:
     """Yield the frames that run code of a build, from *frame* outwards, each with that build."""
     while frame is not None:
-        code = getattr(frame.f_builtins.get("__import__"), "__self__", None)
-        if isinstance(code, BuildCode):
-            yield code, frame
+        if frame.f_builtins is not _BUILTINS:
+            code = getattr(frame.f_builtins.get("__import__"), "__self__", None)
+            if isinstance(code, BuildCode):
+                yield code, frame
         frame = frame.f_back
 
 
@@ -163,13 +166,13 @@ class PublicNames:
                     del sys.modules[name]
                     gone.add(name)
         loggers = logging.Logger.manager.loggerDict
-        for logger in [name for name in loggers if not gone.isdisjoint(_and_above(name))]:
+        for logger in [name for name in loggers if name.startswith(ROOT) and not gone.isdisjoint(_and_above(name))]:
             loggers.pop(logger, None)
 
 
 def _and_above(name: str) -> list[str]:
     parts = name.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)] if parts[0] == ROOT else []
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 class _PublicModule(ModuleType):

@@ -79,6 +79,10 @@ class SourceFile:
         except Exception:  # the import of this file will fail, and say why
             return ()
 
+    @property
+    def is_compiled(self) -> bool:
+        return "imports" in vars(self)
+
     @cached_property
     def entry(self) -> bytes:
         """The path and the digest, as parts of digests of several files."""

@@ -11,7 +11,7 @@ from charhost.memory.collector import collect_everything, freeze_old
 from charhost.memory.machine import resident_memory
 
 # The interpreter's: a collection of the oldest objects after so many of the younger, each of them after 700 new ones.
-_THRESHOLDS = 700, 2, 2
+_THRESHOLDS = 700, 1, 1
 
 
 @dataclass(frozen=True, slots=True)

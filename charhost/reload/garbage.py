@@ -110,21 +110,23 @@ class Garbage:
 
 def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[object]:
     """Return the objects of a module that may be in its cycles: it, its namespace, and what its code has made."""
-    others = {id(namespace.get(name)) for name in _OUTSIDE}
-    members: dict[int, object] = {id(module): module, id(namespace): namespace}
+    members: list[object] = [namespace] if module is None else [namespace, module]
+    seen = {*map(id, members), *(id(namespace.get(name)) for name in _OUTSIDE)}
     found: list[Any] = list(namespace.values())  # a copy: threads of the file may change it
     while found and len(members) < _MOST_MEMBERS:
-        new = {id(one): one for one in islice(found, _MOST_MEMBERS) if id(one) not in members and id(one) not in others}
-        inner = [one for one in new.values() if gc.is_tracked(one) and _is_of(one, namespace)]
-        members.update((id(one), one) for one in inner)
+        tracked = {id(one): one for one in filter(gc.is_tracked, islice(found, _MOST_MEMBERS))}
+        inner = [one for key, one in tracked.items() if key not in seen and _is_of(one, namespace)]
+        seen.update(tracked)
+        members += inner
         found = gc.get_referents(*inner)
-    return [member for member in members.values() if member is not None]
+    return members
 
 
 def _function_of(module: ModuleType) -> FunctionType | None:
     """Return a function of a module, or a method of a class of it; only functions hold the namespace of a module."""
     namespace = vars(module)
-    for value in list(namespace.values()):  # threads of the file may change it
+    # The newest first: a class ends most files. A copy, because threads of the file may change it.
+    for value in filter(gc.is_tracked, reversed(list(namespace.values()))):
         if issubclass(type(value), type) and _is_of(value, namespace):
             candidates = [_bare(attribute) for attribute in list(_attributes_of(value).values())]
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from charhost.character.character import Character, CharacterSet
 from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
-from charhost.loading.fingerprint import fingerprints
+from charhost.loading.fingerprint import are_quick, fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
@@ -91,8 +91,7 @@ class Loader:
         self, settings: Settings, context: LoaderContext, name: str = DEFAULT_SET, *, trusts_start: bool = True
     ) -> None:
         self._name = name
-        self._context = context
-        self._pool = context.pool
+        self._context, self._pool = context, context.pool
         self._settings = settings
         self._limits = Limits.of(settings)
         start = settings.directory if trusts_start else None
@@ -172,8 +171,7 @@ class Loader:
         }
         characters, errors = _select(carried | new, failed, snapshot, basis)
         executed = sum(characters.get(one.name) is one for one in new.values())
-        spaces = [space] if space is not None else []
-        return Build(CharacterSet(directory, generation, characters), errors, executed, spaces, space)
+        return Build(CharacterSet(directory, generation, characters), errors, executed, [space] if space else [], space)
 
     async def rebuild(
         self, stored: StoredSet, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
@@ -205,6 +203,8 @@ class Loader:
         return Sandbox(self._settings)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
+        if are_quick(snapshot):
+            return fingerprints(snapshot)
         job, owner = partial(fingerprints, snapshot), str(snapshot.directory)
         return await self._pool.run(job, self._settings.load_deadline, owner, interrupt=False)
 

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from charhost.loading.fingerprint import fingerprints
-from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.loading.fingerprint import are_quick, fingerprints
+from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from tests.reload.helpers import Write
 
 Touched = Callable[[Callable[[], object]], list[str]]
 
 
+def snapshot_of(directory: Path) -> Snapshot:
+    return take_snapshot(directory, Limits(files=100, bytes=1 << 20, file_bytes=1 << 20))
+
+
 def prints(directory: Path) -> dict[str, str]:
-    return fingerprints(take_snapshot(directory, Limits(files=100, bytes=1 << 20, file_bytes=1 << 20)))
+    return fingerprints(snapshot_of(directory))
 
 
 @pytest.fixture
@@ -40,6 +44,19 @@ def test_each_character_file_has_one(directory: Path, write: Write) -> None:
     found = prints(directory)
     assert list(found) == ["ada.py", "bob.py"]
     assert all(fingerprint.startswith("sha256:") for fingerprint in found.values())
+
+
+def test_those_of_few_files_are_quick_once_they_are_compiled(directory: Path, write: Write) -> None:
+    """A file that is to be compiled takes longer, and so do many."""
+    few = snapshot_of(directory)
+    assert not are_quick(few)
+    fingerprints(few)
+    assert are_quick(few)
+    for number in range(60):
+        write(f"c{number}.py", "")
+    many = snapshot_of(directory)
+    fingerprints(many)
+    assert not are_quick(many)
 
 
 def test_equal_directories_have_equal_fingerprints(directory: Path, tmp_path: Path) -> None:

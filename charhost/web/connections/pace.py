@@ -6,7 +6,7 @@ from collections import deque
 from charhost.memory.collector import collect_young
 
 # A handshake of a WebSocket, or the end of its session, takes up to a millisecond.
-_MOST = 8
+_MOST = 4
 
 
 class Pace:

@@ -85,9 +85,9 @@ def insist(request: web.Request, kind: KeyKind) -> None:
 
 def _is_spelled_out(request: web.Request) -> bool:
     """Return whether the fixed parts of the path were sent without escapes."""
-    resource = request.match_info.route.resource
-    path = re.sub(r"\\{\w+\\}", ".+", re.escape(resource.canonical)) if resource is not None else ""
-    return re.fullmatch(path, request.raw_path.partition("?")[0]) is not None
+    resource, sent = request.match_info.route.resource, request.raw_path.partition("?")[0]
+    path = resource.canonical if resource is not None else ""
+    return sent == path or re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(path)), sent) is not None
 
 
 def _log_refusal(request: web.Request, refusal: Problem) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -16,6 +17,8 @@ from charhost.web.http.client_model import ClientModel
 from charhost.web.protocol import session_params
 from charhost.web.protocol.client_events import Dialect
 from charhost.web.protocol.unmute_session import UnmuteSettings
+
+_YEAR = 365 * 24 * 3600  # seconds
 
 _PCM = session_params.AudioFormat(type="audio/pcm", rate=24000)
 _AUDIO = session_params.AudioParams(
@@ -48,7 +51,7 @@ class SessionConfig(ClientModel):
     reasoning: Json | None = None
     parallel_tool_calls: bool | None = None
     audio: session_params.AudioParams = _AUDIO
-    expires_at: int = Field(default_factory=lambda: int(time.time()) + 365 * 24 * 3600)
+    expires_at: int = Field(default_factory=lambda: int(time.time()) + _YEAR)
 
     def merged(self, params: session_params.CommonParams) -> SessionConfig:
         """Return the settings after an update, or for one response; a field that is absent keeps its value."""
@@ -147,9 +150,17 @@ def settings_of(
     """Return the settings of a client of *dialect*, new or as they were stored."""
     if dialect == "unmute":
         return UnmuteSettings.model_validate(stored or {})
-    abilities = {"can_speak": engines.speech is not None, "can_hear": engines.hearing is not None}
-    new = {"audio": _HEARING} if engines.hearing is not None else {}
-    return SessionConfig.model_validate({**(stored or new), **abilities, "dialect": dialect})
+    can_speak, can_hear = engines.speech is not None, engines.hearing is not None
+    if stored:
+        abilities = {"can_speak": can_speak, "can_hear": can_hear, "dialect": dialect}
+        return SessionConfig.model_validate({**stored, **abilities})
+    return _new(dialect, can_speak, can_hear, int(time.time()) // 60)
+
+
+@lru_cache(maxsize=8)  # thousands of sessions that begin in the same minute share theirs
+def _new(dialect: Literal["ga", "beta"], can_speak: bool, can_hear: bool, minute: int) -> SessionConfig:
+    audio, expires_at = _HEARING if can_hear else _AUDIO, minute * 60 + _YEAR
+    return SessionConfig(dialect=dialect, can_speak=can_speak, can_hear=can_hear, audio=audio, expires_at=expires_at)
 
 
 def beta_modalities(modalities: list[str]) -> list[str]:

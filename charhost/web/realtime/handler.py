@@ -245,10 +245,7 @@ def _session(
     choices: SetsView | None = None,
 ) -> Session:
     app, authority, secret = request.app, request[AUTHORITY], request[AUTHORITY].secret
-
-    def host_of(name: str) -> HostTools | None:
-        return HostTools(app[SETS].view().named(name).manager, app[SETTINGS].drain) if authority.admin else None
-
+    host_of = partial(_host_tools, app) if authority.admin else _no_host_tools
     dialect = known_dialect(saved.dialect) if saved else dialect_of(request)
     conversation_id, items = (saved.conversation_id, saved.items) if saved else (None, ())
     config = saved.config if saved else secret.config if secret and dialect != "unmute" else None
@@ -269,6 +266,14 @@ def _session(
         close_grace=app[SETTINGS].close_grace,
         budget=app[BUDGET],
     )
+
+
+def _host_tools(app: web.Application, name: str) -> HostTools:
+    return HostTools(app[SETS].view().named(name).manager, app[SETTINGS].drain)
+
+
+def _no_host_tools(_: str) -> None:
+    return None
 
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:

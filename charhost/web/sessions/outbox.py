@@ -116,6 +116,7 @@ class Outbox:
                     self._memory.resize(0)
                 if not self._taken.is_set:  # one call less for each word
                     self._taken.set()
+            frame = None  # which an idle session would hold
             self._filled.clear()
             await self._filled.wait()
 

@@ -22,7 +22,7 @@ class Work:
 
     def __init__(self) -> None:
         self.turns: dict[RunningTurn, asyncio.Task[None]] = {}
-        self.talk: set[str] = set()
+        self.talk: dict[str, None] = {}  # in place of a set, which is larger while it is empty
         self._commands: dict[Coroutine[Any, Any, None], asyncio.Task[None]] = {}
         self._waiting: tuple[tuple[Sized, ...], Callable[[], None]] | None = None
 
@@ -44,10 +44,10 @@ class Work:
 
     def hold(self, item_id: str) -> None:
         """Take note that an item is being spoken or played, until it is released."""
-        self.talk.add(item_id)
+        self.talk[item_id] = None
 
     def release(self, item_id: str) -> None:
-        self.talk.discard(item_id)
+        self.talk.pop(item_id, None)
         self._call()
 
     def after_talk(self, call: Callable[[], None]) -> None:

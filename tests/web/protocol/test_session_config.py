@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charhost.web.protocol.session_config import SessionConfig, beta_format
+from charhost.web.protocol.session_config import SessionConfig, beta_format, settings_of
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 
 WEATHER = {"type": "function", "name": "get_weather"}
@@ -24,6 +24,13 @@ def config(*updates: dict[str, Any]) -> SessionConfig:
 def session_of(*updates: dict[str, Any]) -> dict[str, Any]:
     """Return the session that a GA client receives after these updates."""
     return config(*updates).ga("sess_1", "Ada")
+
+
+def test_new_settings_are_shared() -> None:
+    """Sessions that begin in the same minute have the same object; a dialect has its own."""
+    new = [settings_of("ga") for _ in range(10)]
+    assert len({id(one) for one in new}) <= 2  # a minute may end meanwhile
+    assert new[0] != settings_of("beta")
 
 
 def test_a_new_session() -> None:
