@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import character
 from tests.e2e.conftest import BlockingServer, wait_for
 from tests.e2e.helpers import may
+from tests.event_tap import RECORDED
 
 NAMESPACES = "-m" if os.geteuid() == 0 else "-Urm"
 
@@ -83,7 +84,9 @@ def test_a_disk_that_is_read_only_or_gone_costs_the_log_file_and_the_state(tmp_p
 
 def test_a_machine_that_is_read_only_serves(tmp_path: Path) -> None:
     """A server that saves nothing needs no disk that it may write to."""
-    script = f"mount --make-rprivate /\nmount -o remount,bind,ro /\n! touch {tmp_path}/file 2> /dev/null"
+    (events,) = RECORDED.environment.values()  # of the test, not of the server
+    private = f"mount --make-rprivate /\nmount --bind {events} {events}"
+    script = f"{private}\nmount -o remount,bind,ro /\n! touch {tmp_path}/file 2> /dev/null"
     if not may(script, NAMESPACES):
         pytest.skip("the root directory cannot be made read-only here")
     with serving(tmp_path / "home", before=after(script)) as server:

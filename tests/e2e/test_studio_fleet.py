@@ -48,6 +48,7 @@ async def failing(nodes: list[Node], directory: Path, store: MemoryStore, aiohtt
     return await aiohttp_client(create_app(settings, fleet=MemoryEngine(store)))
 
 
+@pytest.mark.slow
 async def test_server_view_shows_the_nodes(page: Any, nodes: list[Node], failing: Client) -> None:
     """Each has its name, what it serves, and why it fails; without the engine a node shows itself, and why no others.
 

@@ -156,6 +156,7 @@ async def test_a_slow_way_is_no_fault(proxy: Proxy, far: Engine) -> None:
     assert [message.sequence for message in await far.walk("talk.a")] == [sequence]
 
 
+@pytest.mark.slow
 async def test_cuts_during_writes_lose_and_double_nothing(proxy: Proxy, far: Engine, near: Engine) -> None:
     """Each write during which the connection is cut is there once, in order."""
     last = 0

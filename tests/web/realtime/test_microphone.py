@@ -282,6 +282,7 @@ async def test_noise_gives_the_answer_back(aiohttp_client: Start, settings: Sett
     assert [m["content"] for m in script.messages if m["role"] != "system"] == ["What time is it?"]
 
 
+@pytest.mark.slow
 async def test_noise_gives_the_rest_back(aiohttp_client: Start, settings: Settings) -> None:
     """Of a response that was heard for a while the rest is spoken, without the model, at most twice in a row."""
     hearing = ScriptedHearing({500: "", 1_000: "What time is it?"})

@@ -36,6 +36,7 @@ def settings_of(dialect: Dialect, encoding: str, detection: object) -> dict[str,
     return {"type": "realtime", "audio": {"input": {"format": {"type": encoding} | rate, "turn_detection": detection}}}
 
 
+@pytest.mark.slow
 @DIALECTS
 async def test_a_storm_of_events(aiohttp_client: Start, settings: Settings, dialect: Dialect) -> None:
     """Sound, commits, cancels, cuts and settings in any order end no session, and leave nothing."""
