@@ -38,9 +38,9 @@ class QuietCollections:
     # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
-    # New blocks after which everything is collected in a quiet moment, beside an eighth of those in use, and twice as
+    # New blocks after which everything is collected in a quiet moment, beside a 16th of those in use, and twice as
     # many without one: so it takes a bounded part of the work that made them.
-    _BLOCKS = 20_000
+    _BLOCKS = 10_000
     _HELD_BLOCK = 64  # of so many bytes that are held, at least, one is a block
     _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
 
@@ -77,7 +77,7 @@ class QuietCollections:
     def _may_be_garbage(self, now: _Used, *, is_quiet: bool) -> bool:
         """Return whether the process has grown by more than what may wait."""
         held = self._held()
-        blocks = self._BLOCKS + self._before.blocks // 8
+        blocks = self._BLOCKS + self._before.blocks // 16
         if not is_quiet:
             # An open session takes more than is accounted for, up to half as much.
             blocks = 2 * blocks + held // self._HELD_BLOCK

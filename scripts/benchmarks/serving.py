@@ -49,12 +49,11 @@ class _Probe:
             yield
 
     async def _tick(self) -> None:
-        last, worked = time.perf_counter(), time.process_time()
         while True:
+            self._last, self._worked = time.perf_counter(), time.process_time()
             await asyncio.sleep(_TICK)
             now, work = time.perf_counter(), time.process_time()
-            self._gap, self._work = max(self._gap, now - last - _TICK), max(self._work, work - worked)
-            last, worked = now, work
+            self._gap, self._work = max(self._gap, now - self._last - _TICK), max(self._work, work - self._worked)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readline() == COLLECT:
@@ -72,6 +71,7 @@ class _Probe:
         }
         writer.write(json.dumps(found).encode())
         self._gap = self._work = 0.0
+        self._last, self._worked = time.perf_counter(), time.process_time()  # without this answer
         writer.close()
 
 

@@ -64,7 +64,7 @@ async def looked(collections: QuietCollections) -> None:
 
 async def test_old_garbage_is_collected_in_a_quiet_moment(collections: QuietCollections) -> None:
     """Cycles that have outlived a slice are freed once there is little to do, and as much has grown."""
-    ring, rings = rings_of(collections._BLOCKS + sys.getallocatedblocks() // 8)
+    ring, rings = rings_of(collections._BLOCKS + sys.getallocatedblocks() // 16)
     gc.collect()
     del rings
     gc.collect()
@@ -77,7 +77,7 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
 ) -> None:
     """Under load that does not cease, it is freed once there may be much of it."""
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
-    ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 8))
+    ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 16))
     gc.collect()
     del rings
     await collected(ring)
@@ -113,7 +113,7 @@ async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(quiet_collections, "collect_everything", lambda: looks.append(None))
     in_use: list[bytes] = []
     with closing(QuietCollections(lambda: sum(map(len, in_use)))) as collections:
-        blocks = 3 * (collections._BLOCKS + sys.getallocatedblocks() // 8) if size == 1 else 1
+        blocks = 3 * (collections._BLOCKS + sys.getallocatedblocks() // 16) if size == 1 else 1
         in_use.extend(bytes([65]) * max(size, collections._HELD_BLOCK) + b"x" for _ in range(blocks))
         await looked(collections)
         await looked(collections)
@@ -142,7 +142,7 @@ async def test_memory_does_not_grow_by_garbage_that_is_made_again_and_again(
     """Garbage that takes the place of garbage is found as the first was: it is memory in use that counts."""
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
     for _ in range(3):
-        ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 8))
+        ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 16))
         gc.collect()
         del rings
         await collected(ring)
