@@ -14,6 +14,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.logs.fault_log import FaultLog
 from charhost.metrics import Metrics
 from charhost.reload.messages import not_kept
+from charhost.reload.turns import turn_after
 from charhost.report import ReloadReport
 
 log = logging.getLogger("charhost.reload")
@@ -131,7 +132,7 @@ class Generations:
         """Record an attempt. A store that fails or hangs loses the record, not the reload."""
         try:
             async with asyncio.timeout(_RECORD_DEADLINE):
-                await asyncio.sleep(0)  # with thousands of characters the report has taken a turn of the event loop
+                await turn_after(current)  # which the report took
                 await self.store.record(report, StoredSet.of(current, disk) if report.outcome == "applied" else None)
         # A shutdown cancels late ones; but the set is in place, and the caller receives its report.
         except (TimeoutError, asyncio.CancelledError):

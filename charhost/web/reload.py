@@ -18,7 +18,7 @@ from charhost.web.http.problem_document import ProblemDocument
 from charhost.web.http.problems import Problem, json_response
 from charhost.web.http.query import number_in_query
 from charhost.web.keys import FLEET
-from charhost.web.schemas import RejectedReload, ReloadHistory
+from charhost.web.reload_documents import RejectedReload, ReloadHistory
 
 _USUAL_ATTEMPTS = 20
 _IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set to replace; a reload of another one is refused.")

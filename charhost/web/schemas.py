@@ -6,17 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.report import LeftOut, LeftRunning, PathText, ReloadReport, Serving, SessionImpact, absent
 from charhost.watch.health import WatcherStatus
-from charhost.web.http.problem_document import ProblemDocument
+from charhost.web.http.response_model import ResponseModel
 from charhost.web.sessions.sessions import GenerationCount
 
 
-class _ResponseModel(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True, defer_build=True
-    )
-
-
-class SpeakingVoice(_ResponseModel):
+class SpeakingVoice(ResponseModel):
     """The voice with which a character speaks."""
 
     backend: str = Field(description="The kind of engine: openai, kyutai or piper.")
@@ -25,7 +19,7 @@ class SpeakingVoice(_ResponseModel):
     why: str | None = Field(description="Why it is another one.")
 
 
-class CatalogEntry(_ResponseModel):
+class CatalogEntry(ResponseModel):
     """One character."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
@@ -47,7 +41,7 @@ class CatalogEntry(_ResponseModel):
     generation: int = Field(description="The generation that loaded it.")
 
 
-class Catalog(_ResponseModel):
+class Catalog(ResponseModel):
     """The set of characters that serves."""
 
     directory: PathText
@@ -56,14 +50,7 @@ class Catalog(_ResponseModel):
     characters: list[CatalogEntry]
 
 
-class ReloadHistory(_ResponseModel):
-    """The attempts, and the generations for a rollback; the newest first."""
-
-    reloads: tuple[ReloadReport, ...]
-    generations: tuple[int, ...]
-
-
-class SetEntry(_ResponseModel):
+class SetEntry(ResponseModel):
     """One character set, and its current characters."""
 
     name: str
@@ -75,13 +62,13 @@ class SetEntry(_ResponseModel):
     default_character: str | None = Field(description="The one for clients that name none, without the set.")
 
 
-class SetList(_ResponseModel):
+class SetList(ResponseModel):
     """The character sets that the caller may use; the default one is the first."""
 
     sets: tuple[SetEntry, ...]
 
 
-class RemovedSet(_ResponseModel):
+class RemovedSet(ResponseModel):
     """The set that was removed, and the end of its sessions."""
 
     name: str
@@ -114,7 +101,7 @@ class Voice(BaseModel, frozen=True):
     comment: str | None = Field(default=None, exclude_if=absent)
 
 
-class ModelEntry(_ResponseModel):
+class ModelEntry(ResponseModel):
     """A character, as OpenAI's clients know a model."""
 
     id: str
@@ -128,21 +115,21 @@ class ModelEntry(_ResponseModel):
     has_tools: bool = Field(description="Whether it has tools of its own, which the server runs.")
 
 
-class ModelList(_ResponseModel):
+class ModelList(ResponseModel):
     """Every character, as OpenAI's clients list models."""
 
     object: Literal["list"] = "list"
     data: list[ModelEntry]
 
 
-class InProgress(_ResponseModel):
+class InProgress(ResponseModel):
     """The reload that runs now."""
 
     reload_id: str
     since: str
 
 
-class Status(_ResponseModel):
+class Status(ResponseModel):
     """The state of a character set, not of the disk."""
 
     set: str
@@ -157,7 +144,3 @@ class Status(_ResponseModel):
     left_running: tuple[LeftRunning, ...] = Field(
         description="Threads and tasks of characters that are no longer loaded, which do not end."
     )
-
-
-class RejectedReload(ReloadReport, ProblemDocument):
-    """A reload that changed nothing: the refusal, and the report of the attempt."""

@@ -1,7 +1,7 @@
 """A measured server: `python -m scripts.benchmarks.voice.server KIND DIRECTORY PORT PROBE_PORT`.
 
-The first connection to the probe's port begins to measure the event loop, the next one ends it: it receives the
-figures as JSON.
+The first connection to the probe begins to measure the event loop, the next one ends it: it receives the figures as
+JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from aiohttp import web
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
+from charhost.web.serve import serve
+from scripts.benchmarks.serving import address
 from scripts.benchmarks.voice.engines import KINDS, WordModel, engines_for
 
 _TICK = 0.005
@@ -26,14 +28,14 @@ _TICK = 0.005
 class _Probe:
     """Measures how late the event loop is, by the clock, and by the time that this process computes meanwhile."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, number: int) -> None:
+        self._number = number
         self._gaps: list[float] = []
         self._computed: list[float] = []
         self._ticking: asyncio.Task[None] | None = None
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._respond, "127.0.0.1", self._port)
+        server = await asyncio.start_unix_server(self._respond, address(self._number))
         yield
         server.close()
 
@@ -78,17 +80,18 @@ def _bare() -> web.Application:
     return app
 
 
-def _charhost(kind: str, directory: str, port: int) -> web.Application:
+def main(kind: str, directory: str, port: int, probe: int) -> None:
+    measured = _Probe(probe).run
+    if kind == "bare":
+        app = _bare()
+        app.cleanup_ctx.append(measured)
+        web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, handler_cancellation=True)
+        return
     settings = Settings(port=port, directory=Path(directory), client_voices=True)
     app = create_app(settings, engines_for(next(one for one in KINDS if one == kind)))
     app[CONVERSATIONS].models = WordModel()
-    return app
-
-
-def main(kind: str, directory: str, port: int, probe: int) -> None:
-    app = _bare() if kind == "bare" else _charhost(kind, directory, port)
-    app.cleanup_ctx.append(_Probe(probe).run)
-    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, handler_cancellation=True)
+    app.cleanup_ctx.append(measured)
+    serve(settings, app)
 
 
 if __name__ == "__main__":

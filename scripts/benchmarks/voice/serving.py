@@ -15,6 +15,7 @@ from typing import NamedTuple
 import aiohttp
 
 from scripts.benchmarks.processes import free_port, memory, python
+from scripts.benchmarks.serving import address
 from scripts.benchmarks.voice.engines import Kind
 
 _READY = 60.0
@@ -49,7 +50,7 @@ class Server(NamedTuple):
 
     async def probed(self) -> dict[str, float]:
         """Begin to measure the event loop; called again, return the figures in ms."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.probe)
+        reader, writer = await asyncio.open_unix_connection(address(self.probe))
         found: dict[str, float] = json.loads(await reader.read())
         writer.close()
         return found

@@ -19,7 +19,7 @@ from charhost.web.app import create_app
 from charhost.web.docs.openapi import document
 from charhost.web.http.operation import Operation, Response
 from charhost.web.keys import API
-from charhost.web.schemas import RejectedReload
+from charhost.web.reload_documents import RejectedReload
 from tests.conftest import Client
 
 StartClient = Callable[..., Awaitable[Client]]
