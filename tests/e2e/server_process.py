@@ -60,8 +60,10 @@ def start_server(
     output.write_bytes(b"")
     if not (before or python) and hasattr(os, "pidfd_open"):
         return Forked(("charhost", "serve", *options), output, environment)
-    program = "tests.tapped" if tapped.FOLDER in environment else "charhost"
-    command = [*before, python or sys.executable, "-m", program, "serve", *options]
+    python = python or sys.executable
+    has_tests = python == sys.executable  # an environment with a wheel has none
+    program = "tests.tapped" if has_tests and tapped.FOLDER in environment else "charhost"
+    command = [*before, python, "-m", program, "serve", *options]
     with output.open("ab") as file:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
 
