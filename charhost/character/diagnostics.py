@@ -4,6 +4,7 @@ import builtins
 import traceback
 from collections.abc import Container, Iterator
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, TypeGuard
 
 from charhost.character.advice import advise
@@ -119,9 +120,18 @@ def _traceback(error: BaseException, folder: str) -> str | None:
     if tb is None or isinstance(error, CharacterError):
         return None
     try:
-        return _clean("".join(traceback.format_exception(type(error), error, tb)), _MOST_TRACEBACK)
+        return _clean("".join(_rendered(error, tb, folder)), _MOST_TRACEBACK)
     except BaseException as e:
         return f"(its traceback cannot be shown: {type(e).__name__})"
+
+
+def _rendered(error: BaseException, tb: TracebackType, folder: str) -> list[str]:
+    if not _is(error, LoadTimeout):
+        return traceback.format_exception(type(error), error, tb)
+    # It is injected again and again, also where a file is opened for its lines. Those of *folder* are known.
+    frames = traceback.StackSummary.extract(traceback.walk_tb(tb), lookup_lines=False)
+    known = [frame for frame in frames if frame.filename.startswith(folder)]
+    return [*traceback.format_list(known), *traceback.format_exception_only(error)]
 
 
 def _clean(text: str, most: int, *, is_folded: bool = False) -> str:

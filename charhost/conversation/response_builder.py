@@ -157,7 +157,7 @@ class ResponseBuilder:
             self.items.append(item)
             self.shown = (*self.shown[:-1], item)
             self._history.replace(item)
-            yield ItemDone(item, self._index, self._history.before(item.id))
+            yield ItemDone(item, self._index)
         elif status == "completed":  # an incomplete call of the server's own was never run
             self.items.append(item)
             self._history.append(item)
@@ -192,4 +192,4 @@ class ResponseBuilder:
         if not item.hidden:
             self._history.append(item)
             self.shown = (*self.shown, item)
-            yield ItemAdded(item, self._index, self._history.before(item.id))
+            yield ItemAdded(item, self._index)

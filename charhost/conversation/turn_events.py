@@ -18,11 +18,10 @@ class RequestReady:
 
 @dataclass(frozen=True, slots=True)
 class _ItemEvent:
-    """`index` is the item's position in the response, `previous` the id of the item before it."""
+    """`index` is the item's position in the response."""
 
     item: Message | FunctionCall
     index: int
-    previous: str | None
 
 
 class ItemAdded(_ItemEvent):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,6 +261,17 @@ def test_traceback_begins_in_the_directory(why: Why, directory: Path, write: Wri
     found = why("from ._helper import f\nX = f()").traceback or ""
     assert re.findall(r'File "(.*)"', found) == [str(directory / "ada.py"), str(directory / "_helper.py")]
     assert "return 1 / 0" in found
+
+
+def test_traceback_of_a_deadline_opens_no_file(why: Why, directory: Path) -> None:
+    """The exception that ends a job comes again and again: where a file is opened, it would leave it open."""
+    linecache.clearcache()
+    source = "import textwrap\nfrom charhost.errors import LoadTimeout\ndef late(_): raise LoadTimeout\n"
+    found = why(f"{source}textwrap.indent('x', '', late)").traceback or ""
+    assert re.findall(r'File "(.*)", line (\d+)', found) == [(str(directory / "ada.py"), line) for line in "43"]
+    assert "textwrap.indent('x', '', late)" in found
+    assert found.endswith("LoadTimeout: over its deadline\n")
+    assert len(linecache.cache.get(textwrap.__file__, ())) <= 1  # an entry of four parts has its lines
 
 
 def test_traceback_is_bounded(why: Why) -> None:

@@ -10,7 +10,7 @@ import pytest
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Message
 from charhost.conversation.response_builder import ResponseBuilder
-from charhost.conversation.turn_events import TurnEvent
+from charhost.conversation.turn_events import ItemAdded, ItemDone, TurnEvent
 from charhost.llm.model import CallDelta, Delta, ModelError
 from tests.scripted import call, message
 
@@ -118,11 +118,12 @@ def test_index_passes_over_what_is_hidden(builder: ResponseBuilder) -> None:
 
 
 def test_previous_item_is_one_that_is_seen(builder: ResponseBuilder, history: History) -> None:
-    """Each event names the visible item before its own."""
+    """What is before the item of an event is visible."""
     history.append(message("Hello?"))
     events = [*builder.add(call("own")), *builder.add(call("roll", "", index=1)), *builder.close()]
     (question,) = [item for item in history if isinstance(item, Message)]
-    assert [event.previous for event in events if hasattr(event, "previous")] == [question.id, question.id]
+    items = [event.item for event in events if isinstance(event, (ItemAdded, ItemDone))]
+    assert [history.before(item.id) for item in items] == [question.id, question.id]
 
 
 def test_one_index_for_all_calls(builder: ResponseBuilder) -> None:

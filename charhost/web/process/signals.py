@@ -40,7 +40,9 @@ class _Handler:
 
     def stop(self) -> None:
         """Stop in order; the next signal has its default effect, which is immediate."""
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # else its end would make SIGINT a KeyboardInterrupt again
             signal.signal(number, signal.SIG_DFL)
         raise web.GracefulExit
 

@@ -35,10 +35,16 @@ class Emitter(Protocol):
 
 
 class ResponseEvents:
-    """Sends the events of one response; one outside the conversation has no `conversation.item` events."""
+    """Sends the events of one response; one outside the conversation has no `conversation.item` events.
 
-    def __init__(self, emitter: Emitter, response: Json, shows_calls: bool = False) -> None:
+    *before* returns the id of the item before another one in the conversation.
+    """
+
+    def __init__(
+        self, emitter: Emitter, response: Json, before: Callable[[str], str | None], shows_calls: bool = False
+    ) -> None:
         self._shows_calls = shows_calls
+        self._before = before  # asked when an event is sent: the client may have deleted an item meanwhile
         self._emit = emitter.emit
         self._emitter = emitter
         self._deltas: dict[tuple[str, str], Callable[[str], None]] = {}  # by the kind and the item
@@ -60,10 +66,10 @@ class ResponseEvents:
                 self._sound(item_id, index)(binascii.b2a_base64(data, newline=False).decode(), size)
             case ArgumentsDelta(item_id, call_id, index, text):
                 self._delta("response.function_call_arguments.delta", item_id, index, call_id)(text)
-            case ItemAdded(item, index, previous):
-                self._added(item, index, previous)
-            case ItemDone(item, index, previous):
-                self._done(item, index, previous)
+            case ItemAdded(item, index):
+                self._added(item, index)
+            case ItemDone(item, index):
+                self._done(item, index)
             case TurnEnded():
                 self.end(event)
 
@@ -78,15 +84,15 @@ class ResponseEvents:
             response["charhost_tools"] = server_calls(ended)
         self._emit("response.done", response=response)
 
-    def _added(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:
+    def _added(self, item: Message | FunctionCall, index: int) -> None:
         fields = item_fields(item)
         self._emit("response.output_item.added", response_id=self._response["id"], output_index=index, item=fields)
         if self._recorded:
-            self._emit("conversation.item.added", previous_item_id=previous, item=fields)
+            self._emit("conversation.item.added", previous_item_id=self._before(item.id), item=fields)
         if isinstance(item, Message):
             self._emit("response.content_part.added", **self._where(item.id, index), part=self._part(""))
 
-    def _done(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:
+    def _done(self, item: Message | FunctionCall, index: int) -> None:
         if isinstance(item, Message):
             where, text = self._where(item.id, index), item.said
             if self._is_spoken:
@@ -100,7 +106,7 @@ class ResponseEvents:
             self._emit("response.function_call_arguments.done", **self._place(item.id, index), **call)
         fields = item_fields(item)
         if self._recorded:
-            self._emit("conversation.item.done", previous_item_id=previous, item=fields)
+            self._emit("conversation.item.done", previous_item_id=self._before(item.id), item=fields)
         self._emit("response.output_item.done", response_id=self._response["id"], output_index=index, item=fields)
 
     def _delta(self, kind: str, item_id: str, index: int, call_id: str | None = None) -> Callable[[str], None]:

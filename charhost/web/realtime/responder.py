@@ -129,7 +129,8 @@ class Responder:
             written if voice is None else self._loudspeaker.spoken(written, wanted.config.audio.output, voice, latency)
         )
         shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
-        sender = ResponseEvents(self._emitter, self._response(turn, wanted), shows_calls)
+        before = self._session.conversation.history.before
+        sender = ResponseEvents(self._emitter, self._response(turn, wanted), before, shows_calls)
         if options.recorded:
             self.active.begin(turn)
         sender.begin()

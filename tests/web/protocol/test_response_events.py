@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, Message, Text
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
@@ -20,6 +21,7 @@ from charhost.conversation.turn_events import (
 from charhost.llm.model import Usage
 from charhost.web.protocol.response_events import ResponseEvents
 
+QUESTION = Message(id="item_0", role="user", parts=(Text("Hello?"),))
 BEGUN = Message(id="item_1", role="assistant", parts=(), status="in_progress")
 SAID = Message(id="item_1", role="assistant", parts=(Text("Hi."),))
 CALLING = FunctionCall(id="item_2", call_id="call_1", name="f", arguments="", status="in_progress")
@@ -43,7 +45,9 @@ class Recorder:
         return lambda delta, size: self.emit(kind, **fields, delta=delta)
 
 
-def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
+def sent_of(
+    *events: TurnEvent, conversation: str | None = "conv_1", history: History | None = None
+) -> list[tuple[str, dict[str, Any]]]:
     """Return the events that are sent."""
     sent: list[tuple[str, dict[str, Any]]] = []
     response: dict[str, Any] = {
@@ -53,7 +57,7 @@ def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tup
         "output": [],
         "output_modalities": ["text"],
     }
-    encoder = ResponseEvents(Recorder(sent), response)
+    encoder = ResponseEvents(Recorder(sent), response, (history or History()).before)
     for event in events:
         encoder.send(event)
     return sent
@@ -72,7 +76,8 @@ def test_a_message_begins() -> None:
     """The item is added to the response, then to the conversation, and then its only part begins."""
     item: dict[str, Any] = {"id": "item_1", "object": "realtime.item", "status": "in_progress"}
     item |= {"type": "message", "role": "assistant", "content": []}
-    assert sent_of(ItemAdded(BEGUN, 0, "item_0")) == [
+    history = History([QUESTION, BEGUN])
+    assert sent_of(ItemAdded(BEGUN, 0), history=history) == [
         ("response.output_item.added", {"response_id": "resp_1", "output_index": 0, "item": item}),
         ("conversation.item.added", {"previous_item_id": "item_0", "item": item}),
         ("response.content_part.added", WHERE | {"part": {"type": "text", "text": ""}}),
@@ -86,7 +91,7 @@ def test_words() -> None:
 
 def test_a_message_ends() -> None:
     """Text, part, conversation and response, in this order; part and content have two vocabularies."""
-    sent = sent_of(ItemDone(SAID, 0, None))
+    sent = sent_of(ItemDone(SAID, 0))
     item = sent[3][1]["item"]
     assert (item["status"], item["content"]) == ("completed", [{"type": "output_text", "text": "Hi."}])
     assert sent == [
@@ -97,12 +102,21 @@ def test_a_message_ends() -> None:
     ]
 
 
+def test_an_item_that_was_deleted_is_not_named() -> None:
+    """A client that deletes an item while a response begins is sent the place that the new one has then."""
+    history = History([QUESTION, BEGUN])
+    added = ItemAdded(BEGUN, 0)
+    history.remove(QUESTION.id)
+    sent = dict(sent_of(added, history=history))
+    assert sent["conversation.item.added"]["previous_item_id"] is None
+
+
 def test_a_call() -> None:
     """A call has no content parts; its arguments are sent in deltas and then as a whole, with its name."""
     events = (
-        ItemAdded(CALLING, 1, "item_1"),
+        ItemAdded(CALLING, 1),
         ArgumentsDelta("item_2", "call_1", 1, "{}"),
-        ItemDone(CALLED, 1, "item_1"),
+        ItemDone(CALLED, 1),
     )
     sent = sent_of(*events)
     where = {"response_id": "resp_1", "item_id": "item_2", "output_index": 1, "call_id": "call_1"}
@@ -114,7 +128,7 @@ def test_a_call() -> None:
 
 def test_an_aside() -> None:
     """A response out of band has no events of the conversation."""
-    sent = sent_of(ItemAdded(BEGUN, 0, None), ItemDone(SAID, 0, None), conversation=None)
+    sent = sent_of(ItemAdded(BEGUN, 0), ItemDone(SAID, 0), conversation=None)
     assert not [kind for kind, _ in sent if kind.startswith("conversation.")]
     assert len(sent) == 5
 
