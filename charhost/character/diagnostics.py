@@ -129,9 +129,9 @@ def _rendered(error: BaseException, tb: TracebackType, folder: str) -> list[str]
     if not _is(error, LoadTimeout):
         return traceback.format_exception(type(error), error, tb)
     # It is injected again and again, also where a file is opened for its lines. Those of *folder* are known.
-    frames = traceback.StackSummary.extract(traceback.walk_tb(tb), lookup_lines=False)
-    known = [frame for frame in frames if frame.filename.startswith(folder)]
-    return [*traceback.format_list(known), *traceback.format_exception_only(error)]
+    found = traceback.TracebackException(type(error), error, tb, lookup_lines=False)
+    known = [frame for frame in found.stack if frame.filename.startswith(folder)]
+    return [*traceback.format_list(known), *found.format_exception_only()]
 
 
 def _clean(text: str, most: int, *, is_folded: bool = False) -> str:
