@@ -20,6 +20,10 @@ class _Pauses:
         self._count = 0
         self._was_enabled = False
 
+    @property
+    def are_over(self) -> bool:
+        return self._count == 0
+
     def begin(self) -> None:
         with self._lock:
             if self._count == 0:
@@ -72,6 +76,11 @@ def collect_everything() -> int:
     garbage = gc.collect()
     gc.collect()  # else the interpreter waits for a quarter as many new objects as there are, before it collects again
     return garbage
+
+
+def is_paused() -> bool:
+    """Return whether `collector_paused` is in use; characters may have turned the collector off without it."""
+    return not _PAUSES.are_over
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from charhost.memory.collector import collect_everything, freeze_old
+from charhost.memory.collector import collect_everything, freeze_old, is_paused
 from charhost.memory.machine import resident_memory
 
 # The interpreter's: a collection of the oldest objects after so many of the younger, each of them after 700 new ones.
@@ -67,7 +67,7 @@ class QuietCollections:
         is_quiet = worked - self._worked <= self._QUIET and not is_late
         now = self._measure()
         self._before = self._before.least(now)
-        is_due = gc.isenabled() and self._may_be_garbage(now, is_quiet=is_quiet)
+        is_due = not is_paused() and self._may_be_garbage(now, is_quiet=is_quiet)
         if is_due and not self._is_busy():
             collect_everything()
             self._before = self._measure()

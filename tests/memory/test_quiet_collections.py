@@ -83,6 +83,19 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
     await collected(ring)
 
 
+async def test_garbage_is_collected_although_a_character_has_turned_the_collector_off(
+    collections: QuietCollections,
+) -> None:
+    """A file that calls `gc.disable` and never `gc.enable` does not have the process grow for good."""
+    gc.disable()
+    try:
+        ring, rings = rings_of(2 * (collections._BLOCKS + sys.getallocatedblocks() // 16))
+        del rings
+        await collected(ring)
+    finally:
+        gc.enable()
+
+
 async def test_little_garbage_waits(collections: QuietCollections, monkeypatch: pytest.MonkeyPatch) -> None:
     """A growth that is small beside what is in use has nothing looked at, in quiet moments neither."""
     ring, rings = rings_of(collections._BLOCKS // 8)
