@@ -220,7 +220,7 @@ class Loader:
 
     def _open_space(self, snapshot: Snapshot) -> ModuleSpace:
         space = ModuleSpace(snapshot, self._context.metrics, self._garbage.collector(len(snapshot.files)))
-        self._context.spaces.add(space)
+        self._context.add(space)
         return space
 
     def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
