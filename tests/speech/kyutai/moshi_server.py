@@ -16,6 +16,15 @@ from aiohttp.test_utils import TestServer
 FRAME = 1920
 DELAY = 6
 
+# The faults of a server, and the kind of failure that each is for its client.
+FAULTS = [
+    ("full", "busy"),
+    ("cut", "unreachable"),
+    ("nonsense", "malformed"),
+    ("flood", "malformed"),
+    ("refuse", "refused"),
+]
+
 
 @dataclass
 class MoshiServer:

@@ -10,7 +10,7 @@ from charhost.speech.hearing import HEARD_RATE, Pause, Word
 from charhost.speech.kyutai.hearing import KyutaiHearing
 from charhost.speech.kyutai.listening import KyutaiListening
 from tests.speech.engines import silence, tone
-from tests.speech.kyutai.moshi_server import MoshiServer
+from tests.speech.kyutai.moshi_server import FAULTS, MoshiServer
 
 WORD = tone(400, HEARD_RATE) + silence(400, HEARD_RATE)
 
@@ -96,16 +96,7 @@ async def test_no_sound_needs_no_server(server: MoshiServer, listening: KyutaiLi
     assert server.queries == []
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        ("full", "busy"),
-        ("cut", "unreachable"),
-        ("nonsense", "malformed"),
-        ("flood", "malformed"),
-        ("refuse", "refused"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
 async def test_faults(server: MoshiServer, listening: KyutaiListening, fault: str, kind: str) -> None:
     """A failure is that of the turn's transcript, and the next turn is heard."""
     server.fault = fault

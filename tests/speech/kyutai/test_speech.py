@@ -10,7 +10,7 @@ import pytest
 from charhost.speech.failure import SpeechError
 from charhost.speech.kyutai.speech import KyutaiSpeech
 from charhost.speech.speech import Sound, Voice
-from tests.speech.kyutai.moshi_server import FRAME, MoshiServer
+from tests.speech.kyutai.moshi_server import FAULTS, FRAME, MoshiServer
 
 VOICE = Voice("voices/ada & co.wav")
 
@@ -80,16 +80,7 @@ async def test_leaving_closes_the_connection(server: MoshiServer, speech: Kyutai
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        ("full", "busy"),
-        ("cut", "unreachable"),
-        ("nonsense", "malformed"),
-        ("flood", "malformed"),
-        ("refuse", "refused"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
 async def test_faults(server: MoshiServer, speech: KyutaiSpeech, fault: str, kind: str) -> None:
     """Each is an error of its kind, whose text has no address."""
     server.fault = fault
