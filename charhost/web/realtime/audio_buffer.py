@@ -26,14 +26,18 @@ def audio_bytes(audio: str, path: str) -> bytes:
     """Return the bytes of base64 at *path* of an event; raises `InvalidEvent`."""
     if len(audio) > MOST_AUDIO * 4 // 3 + 4:
         raise InvalidEvent("invalid_value", f"Invalid '{path}': at most 15 MiB of audio at a time.", path)
+    if "-" in audio or "_" in audio:  # which pydantic takes, too
+        raise _no_base64("expected + and / in place of - and _", path)
     if len(audio) % 4:
-        text = f"Invalid '{path}': it is no base64 (its {len(audio):,} characters are no multiple of 4)."
-        raise InvalidEvent("invalid_value", text, path)
+        raise _no_base64(f"its {len(audio):,} characters are no multiple of 4", path)
     try:
         return _BASE64.validate_strings(audio)
     except ValidationError as e:
-        problem = next(field_problems(e)).text
-        raise InvalidEvent("invalid_value", f"Invalid '{path}': it is no base64 ({problem}).", path) from None
+        raise _no_base64(next(field_problems(e)).text, path) from None
+
+
+def _no_base64(problem: str, path: str) -> InvalidEvent:
+    return InvalidEvent("invalid_value", f"Invalid '{path}': it is no base64 ({problem}).", path)
 
 
 def insist_on_length(milliseconds: float) -> None:

@@ -21,7 +21,9 @@ async def test_audio_is_base64(size: int) -> None:
     assert await decoded(spelled(size)) == bytes(size)
 
 
-@pytest.mark.parametrize(("audio", "text"), [("%", "no base64"), ("A" * (MOST_AUDIO * 2), "at most 15 MiB")])
+@pytest.mark.parametrize(
+    ("audio", "text"), [("%", "no base64"), ("A-_A", "no base64"), ("A" * (MOST_AUDIO * 2), "at most 15 MiB")]
+)
 def test_other_audio_is_refused(audio: str, text: str) -> None:
     """What is no base64, and too much of it, is refused with the path of the field."""
     with pytest.raises(InvalidEvent, match=text) as refused:
