@@ -21,8 +21,8 @@ class _Pauses:
         self._was_enabled = False
 
     @property
-    def are_over(self) -> bool:
-        return self._count == 0
+    def are_on(self) -> bool:
+        return self._count > 0
 
     def begin(self) -> None:
         with self._lock:
@@ -80,7 +80,7 @@ def collect_everything() -> int:
 
 def is_paused() -> bool:
     """Return whether `collector_paused` is in use; characters may have turned the collector off without it."""
-    return not _PAUSES.are_over
+    return _PAUSES.are_on
 
 
 @contextmanager

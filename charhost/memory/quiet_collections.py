@@ -53,7 +53,7 @@ class QuietCollections:
         gc.callbacks.append(freeze_old)
         self._worked = time.process_time()
         self._expected = self._loop.time()
-        self._before = self._measure()
+        self._before = _used(held())
         self._look()
 
     def close(self) -> None:
@@ -65,23 +65,24 @@ class QuietCollections:
     def _look(self) -> None:
         worked, is_late = time.process_time(), self._loop.time() > self._expected + self._LATE
         is_quiet = worked - self._worked <= self._QUIET and not is_late
-        now = self._measure()
+        held = self._held()
+        now = _used(held)
         self._before = self._before.least(now)
-        is_due = not is_paused() and self._may_be_garbage(now, is_quiet=is_quiet)
+        is_due = not is_paused() and self._may_be_garbage(now, held, is_quiet=is_quiet)
         if is_due and not self._is_busy():
             collect_everything()
-            self._before = self._measure()
+            self._before = _used(held)
         self._worked, self._expected = worked, self._loop.time() + self._LOOK
         self._timer = self._loop.call_at(self._expected, self._look)
 
-    def _may_be_garbage(self, now: _Used, *, is_quiet: bool) -> bool:
+    def _may_be_garbage(self, now: _Used, held: int, *, is_quiet: bool) -> bool:
         """Return whether the process has grown by more than what may wait."""
-        held = self._held()
         blocks = self._BLOCKS + self._before.blocks // 16
         if not is_quiet:
             # An open session takes more than is accounted for, up to half as much.
             blocks = 2 * blocks + held // self._HELD_BLOCK
         return now.blocks - self._before.blocks > blocks or now.bytes - self._before.bytes > self._BYTES + held // 2
 
-    def _measure(self) -> _Used:
-        return _Used(sys.getallocatedblocks(), resident_memory() - self._held())
+
+def _used(held: int) -> _Used:
+    return _Used(sys.getallocatedblocks(), resident_memory() - held)
