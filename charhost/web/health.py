@@ -10,6 +10,7 @@ from charhost.report import absent
 from charhost.web.caller_view import key_view
 from charhost.web.http.operation import Operation, Response
 from charhost.web.http.problems import json_response
+from charhost.web.http.response_model import ResponseModel
 from charhost.web.keys import AUTHORITY, FLEET, MODELS, SESSIONS, SETS
 from charhost.web.voice import engine_health
 
@@ -37,7 +38,7 @@ class Health(BaseModel, frozen=True):
     )
 
 
-class Ready(BaseModel, frozen=True, extra="forbid", defer_build=True):
+class Ready(ResponseModel):
     """Whether a load balancer may send clients here."""
 
     ready: bool
