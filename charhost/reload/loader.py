@@ -91,7 +91,8 @@ class Loader:
         self, settings: Settings, context: LoaderContext, name: str = DEFAULT_SET, *, trusts_start: bool = True
     ) -> None:
         self._name = name
-        self._context, self._pool = context, context.pool
+        self._context = context
+        self._pool = context.pool
         self._settings = settings
         self._limits = Limits.of(settings)
         start = settings.directory if trusts_start else None
@@ -171,7 +172,8 @@ class Loader:
         }
         characters, errors = _select(carried | new, failed, snapshot, basis)
         executed = sum(characters.get(one.name) is one for one in new.values())
-        return Build(CharacterSet(directory, generation, characters), errors, executed, [space] if space else [], space)
+        spaces = [space] if space is not None else []
+        return Build(CharacterSet(directory, generation, characters), errors, executed, spaces, space)
 
     async def rebuild(
         self, stored: StoredSet, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
