@@ -172,13 +172,19 @@ async def test_openmetrics_ends_once(client: Client, write: Write) -> None:
     assert (await response.text()).endswith("# EOF\n")
 
 
+async def refused(client: Client, write: Write, kind: str, name: str) -> Any:
+    """Return the error of a metric of that name, in a file that is loaded after Bob's."""
+    write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
+    await reload(client)
+    write("cyd.py", f'from prometheus_client import {kind}\n{kind}("{name}", "Mine.")\n{character("Cyd")}')
+    (error,) = (await reload(client, scope="changed"))["errors"]
+    return error
+
+
 @pytest.mark.parametrize("name", ["charhost_reloads", "characters_loaded", "character_load_count", "bob_asked"])
 async def test_a_name_that_is_taken_is_refused(client: Client, write: Write, name: str) -> None:
     """The names of the server's metrics, and of another character's, are refused with that reason."""
-    write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
-    await reload(client)
-    write("cyd.py", f'from prometheus_client import Counter\nCounter("{name}", "Mine.")\n{character("Cyd")}')
-    (error,) = (await reload(client, scope="changed"))["errors"]
+    error = await refused(client, write, "Counter", name)
     assert (error["file"], error["error_type"], name in error["message"]) == ("cyd.py", "ValueError", True)
     assert "choose another name" in error["message"] or "begin it with the name" in error["message"]
 
@@ -186,10 +192,7 @@ async def test_a_name_that_is_taken_is_refused(client: Client, write: Write, nam
 @pytest.mark.parametrize("name", ["bob_asked_total", "bob_asked_created", "bob_seconds_count", "bob_seconds_bucket"])
 async def test_the_name_of_a_sample_is_taken(client: Client, write: Write, name: str) -> None:
     """A metric that would be shown under the name of another one's sample is refused, as prometheus_client does."""
-    write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
-    await reload(client)
-    write("cyd.py", f'from prometheus_client import Gauge\nGauge("{name}", "Mine.")\n{character("Cyd")}')
-    (error,) = (await reload(client, scope="changed"))["errors"]
+    error = await refused(client, write, "Gauge", name)
     assert error["message"].startswith(f"the metric {name} is already registered by bob.py")
 
 
